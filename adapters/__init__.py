@@ -1,0 +1,1 @@
+"""Channels: each translates native updates into events, and replies into native messages."""

@@ -1,0 +1,52 @@
+"""What every channel is: the adapter protocol and the capabilities it declares."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from brain.messages import Address, Draft, Event, Receipt, Reply
+
+Accept = Callable[[Event], Awaitable[None]]
+"""Hands an event to the gateway; returns once the event is durable, so that the channel may acknowledge it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a channel can show and how it behaves."""
+
+    longest_text: int | None = None
+    """Characters in one message; None for no limit."""
+    edits: bool = False
+    """Whether a shown draft can grow."""
+    typing: bool = False
+    """Whether it can show that somebody is writing."""
+    choices: bool = False
+    """Whether it has buttons; otherwise choices are listed as text."""
+    deadline: float | None = None
+    """Seconds in which a request must be answered; None for no limit."""
+    collects: bool = True
+    """Whether a fragment may wait for its continuation."""
+    markup: bool = False
+    """Whether it renders our Markdown subset."""
+    attachments: bool = False
+    """Whether it can carry files."""
+
+
+class Adapter(Protocol):
+    """A channel. A webhook channel's `run` waits; its routes call `accept`."""
+
+    name: str
+    """Name in the configuration and in addresses."""
+    capabilities: Capabilities
+    """What it can do."""
+
+    async def run(self, accept: Accept) -> None:
+        """Receive until cancelled."""
+
+    async def deliver(self, address: Address, reply: Reply) -> Receipt:
+        """Send a finished reply and say what became of it; never raises for what the channel did."""
+
+    async def show(self, address: Address, draft: Draft) -> None:
+        """Show a reply being written; a channel that cannot does nothing. May be called often, latest wins."""

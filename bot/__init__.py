@@ -1,0 +1,1 @@
+"""The running application: everything around the conversation."""

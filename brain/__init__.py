@@ -1,0 +1,1 @@
+"""The conversation itself: knows no channel, no server and no database."""

@@ -1,0 +1,68 @@
+"""The error tree.
+
+SangdamError                 one clear line for whoever is addressed
+├── ConfigError              sangdam.yaml or the environment is wrong        -> operator
+├── PromptError              a file under prompts/ is wrong                  -> operator
+├── KnowledgeError           the knowledge base cannot be read or built      -> operator
+│   └── DocumentError        one document cannot be read                     -> reload report
+├── StoreError               the database cannot be opened or is too new     -> operator
+└── BrainError               a turn failed; names the phrase the customer hears
+    └── ModelError           the model did not answer
+        ├── ModelUnavailable no server, or no usable model on it
+        ├── ModelBusy        the server refuses for load
+        ├── ModelStalled     silent for too long
+        └── ModelBroken      the stream ended early or said something unreadable
+"""
+
+from __future__ import annotations
+
+
+class SangdamError(Exception):
+    """Base of everything that Sangdam raises on purpose."""
+
+
+class ConfigError(SangdamError):
+    """The configuration is wrong; the message names file, line and what to write instead."""
+
+
+class PromptError(SangdamError):
+    """A prompt file is wrong; the message names file and line."""
+
+
+class KnowledgeError(SangdamError):
+    """The knowledge base cannot be read, built or opened."""
+
+
+class DocumentError(KnowledgeError):
+    """One document cannot be read; the others are."""
+
+
+class StoreError(SangdamError):
+    """The database cannot be opened."""
+
+
+class BrainError(SangdamError):
+    """A turn failed in a foreseen way."""
+
+    phrase = "exceptions.system_error"
+    """Name of the phrase the customer hears."""
+
+
+class ModelError(BrainError):
+    """The model did not give a usable answer."""
+
+
+class ModelUnavailable(ModelError):
+    """No server answers, or it has no usable model."""
+
+
+class ModelBusy(ModelError):
+    """The server refuses because of load."""
+
+
+class ModelStalled(ModelError):
+    """Connecting, the first token, the next token or the whole answer took too long."""
+
+
+class ModelBroken(ModelError):
+    """The stream ended before it was done, or could not be read."""

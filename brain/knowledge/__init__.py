@@ -1,0 +1,1 @@
+"""Reading, chunking, embedding, indexing and retrieving a company's documents."""
