@@ -158,6 +158,8 @@ class Reply:
     """Files to send."""
     author: str = ""
     """Name of the person who wrote it; empty for the AI."""
+    notice: str = ""
+    """What must be said before the text, such as that an AI answers; not part of the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,235 @@
+"""Slash-commands: parsed from text alike on every channel, admin ones by `channel:user_id`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.store.store import Store
+from brain.core import Brain
+from brain.errors import SangdamError
+from brain.knowledge.library import Report
+from brain.messages import Message, Passage, Turn
+
+_COMMAND = re.compile(r"/([^\W\d_][\w-]*)(?:@\w+)?(?:\s|$)")
+LISTED = 8
+"""Documents named by a report in chat."""
+
+
+class Reload(Protocol):
+    """Re-reads documents and prompts; both or neither take effect."""
+
+    async def __call__(self, *, dry_run: bool = False, force: bool = False) -> Report: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A command as it was given."""
+
+    message: Message
+    """The message it came in."""
+    arguments: tuple[str, ...]
+    """The words after its name."""
+    language: str
+    """Language to answer in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One slash-command."""
+
+    names: tuple[str, ...]
+    """The name, then its aliases."""
+    admin: bool
+    """Whether only admins may use it."""
+    run: Callable[[Call], Awaitable[str]]
+    """Does it and gives the answer."""
+
+
+class Commands:
+    """The table of commands and what each does."""
+
+    def __init__(
+        self, *, brain: Brain, store: Store, reload: Reload, admins: Collection[str], language: str
+    ) -> None:
+        self._brain = brain
+        self._store = store
+        self._reload = reload
+        self._admins = frozenset(admins)
+        self._language = language
+        self._table = (
+            Command(names=("help", "도움말"), admin=False, run=self._help),
+            Command(names=("reset", "초기화"), admin=False, run=self._reset),
+            Command(names=("whoami", "내정보"), admin=False, run=self._whoami),
+            Command(names=("reload", "새로고침"), admin=True, run=self._reload_all),
+            Command(names=("rollback", "되돌리기"), admin=True, run=self._rollback),
+            Command(names=("status", "상태"), admin=True, run=self._status),
+            Command(names=("search", "검색"), admin=True, run=self._search),
+            Command(names=("why", "왜"), admin=True, run=self._why),
+            Command(names=("stats", "통계"), admin=True, run=self._stats),
+        )
+        self._by_name = {name: command for command in self._table for name in command.names}
+
+    @staticmethod
+    def meant(text: str) -> bool:
+        """Whether `text` is a command rather than words for the brain."""
+        return _COMMAND.match(text.strip()) is not None
+
+    async def run(self, message: Message) -> str:
+        """The answer to a command; an unknown, forbidden or failing one gets one clear line."""
+        text = message.text.strip()
+        found = _COMMAND.match(text)
+        name = found[1].lower() if found else ""
+        command = self._by_name.get(name)
+        language = "en" if name.isascii() and message.locale.startswith("en") else self._language
+        if command is None:
+            return self._say("commands.unknown", language, name=name)
+        if command.admin and message.address.person not in self._admins:
+            return self._say("commands.forbidden", language, person=message.address.person)
+        rest = text[found.end() :] if found else ""
+        try:
+            arguments = tuple(shlex.split(rest))
+        except ValueError:
+            arguments = tuple(rest.split())
+        try:
+            return await command.run(Call(message=message, arguments=arguments, language=language))
+        except SangdamError as wrong:
+            return self._say("commands.failed", language, reason=wrong)
+
+    def _say(self, name: str, language: str, **slots: object) -> str:
+        return self._brain.prompts.phrase(name, language, **slots)
+
+    def _admin(self, call: Call) -> bool:
+        return call.message.address.person in self._admins
+
+    async def _help(self, call: Call) -> str:
+        allowed = [command for command in self._table if not command.admin or self._admin(call)]
+        lines = [
+            f"• {' '.join('/' + name for name in command.names)}: "
+            + self._say(f"commands.help_{command.names[0]}", call.language)
+            for command in allowed
+        ]
+        return self._say("commands.help", call.language, commands="\n".join(lines))
+
+    async def _reset(self, call: Call) -> str:
+        await self._store.reset(call.message.address)
+        return self._say("commands.reset", call.language)
+
+    async def _whoami(self, call: Call) -> str:
+        role = "commands.role_admin" if self._admin(call) else "commands.role_customer"
+        return self._say(
+            "commands.whoami",
+            call.language,
+            person=call.message.address.person,
+            role=self._say(role, call.language),
+        )
+
+    async def _reload_all(self, call: Call) -> str:
+        dry = "--dry-run" in call.arguments
+        report = await self._reload(dry_run=dry, force="--force" in call.arguments)
+        return self._say(
+            "commands.reload_dry_run" if dry else "commands.reload",
+            call.language,
+            added=len(report.added),
+            changed=len(report.changed),
+            removed=len(report.removed),
+            unchanged=report.unchanged,
+            chunks=report.chunks,
+            seconds=f"{report.seconds:.1f}",
+            version=report.version,
+            details=_details(report),
+        ).strip()
+
+    async def _rollback(self, call: Call) -> str:
+        version = await self._brain.library.rollback()
+        return self._say("commands.rollback", call.language, version=version)
+
+    async def _status(self, call: Call) -> str:
+        index = self._brain.library.status()
+        try:
+            model = await self._brain.model.find()
+        except SangdamError as absent:
+            model = self._say("commands.no_model", call.language, reason=absent)
+        return self._say(
+            "commands.status",
+            call.language,
+            version=index.version or "-",
+            documents=index.documents,
+            chunks=index.chunks,
+            embedder=index.embedder,
+            model=model,
+            prompts=self._brain.prompts.version,
+        )
+
+    async def _search(self, call: Call) -> str:
+        query = " ".join(call.arguments)
+        if not query:
+            return self._say("commands.search_usage", call.language)
+        found = await self._brain.library.search(query)
+        return self._say(
+            "commands.search",
+            call.language,
+            level=found.confidence.level,
+            probability=f"{found.confidence.probability:.2f}",
+            passages=_passages(found.passages),
+        )
+
+    async def _why(self, call: Call) -> str:
+        turn = await self._store.last_turn(call.message.address)
+        if turn is None:
+            return self._say("commands.why_nothing", call.language)
+        return self._say("commands.why", call.language, **_explanation(turn))
+
+    async def _stats(self, call: Call) -> str:
+        stats = await self._store.stats()
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(stats.kinds.items()))
+        return self._say(
+            "commands.stats",
+            call.language,
+            messages=stats.messages,
+            conversations=stats.conversations,
+            kinds=kinds or "-",
+            median="-" if stats.median_ms is None else f"{stats.median_ms:.0f} ms",
+            up=stats.up,
+            down=stats.down,
+        )
+
+
+def _details(report: Report) -> str:
+    lines: list[str] = []
+    for sign, documents in (("+", report.added), ("~", report.changed), ("-", report.removed)):
+        lines += [f"{sign} {document}" for document in documents[:LISTED]]
+        if len(documents) > LISTED:
+            lines.append(f"{sign} … {len(documents) - LISTED}")
+    lines += [f"! {problem.path}: {problem.reason}" for problem in report.problems[:LISTED]]
+    return "\n".join(lines)
+
+
+def _passages(passages: Sequence[Passage]) -> str:
+    return "\n".join(
+        f"{at}. {passage.score:.2f} {passage.document} · {passage.heading} ("
+        + ", ".join(f"{part} {score:.3f}" for part, score in passage.scores.items())
+        + ")"
+        for at, passage in enumerate(passages, 1)
+    )
+
+
+def _explanation(turn: Turn) -> dict[str, object]:
+    confidence = turn.confidence
+    return {
+        "kind": turn.reply.kind,
+        "level": confidence.level if confidence else "-",
+        "probability": f"{confidence.probability:.2f}" if confidence else "-",
+        "emotion": f"{turn.situation.emotion} {turn.situation.intensity:.2f}",
+        "intent": turn.situation.intent,
+        "daypart": turn.situation.daypart,
+        "model": turn.model or "-",
+        "variant": turn.variant,
+        "layers": ", ".join(turn.layers) or "-",
+        "dropped": ", ".join(turn.dropped) or "-",
+        "timings": ", ".join(f"{step} {ms:.0f} ms" for step, ms in turn.timings.items()),
+        "passages": _passages(turn.passages) or "-",
+    }

@@ -1,0 +1,242 @@
+"""The strict configuration: `sangdam.yaml`, every key of which has a default."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from brain.errors import ConfigError
+from brain.strict import Document
+
+DEFAULT_FILE = "sangdam.yaml"
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Company(Section):
+    """The company; its facts are in `company.yaml` of the knowledge folder."""
+
+    timezone: str = Field(
+        "Asia/Seoul", description="IANA name; opening hours and times of day follow it"
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("no such time zone; write an IANA name such as Asia/Seoul") from None
+        return name
+
+
+class Knowledge(Section):
+    """The documents that answers come from."""
+
+    folder: Path | None = Field(
+        None, description="your documents; absent: the packaged sample company"
+    )
+    embedder: str = Field(
+        "bundled", description="bundled, sentence-transformers:<model folder> or ollama:<model>"
+    )
+    morphemes: bool = Field(
+        False,
+        description="Kiwi morphemes in lexical search: better on long texts, 0.3-0.5 GB more memory",
+    )
+
+
+class PromptFiles(Section):
+    """The layered prompts."""
+
+    folder: Path | None = Field(None, description="your prompts; absent: the packaged ones")
+    persona: str = Field(
+        "base", description="a file of the folder's personas: base, shopping, technical"
+    )
+
+
+class ModelTimeouts(Section):
+    """How long to wait for the model, in seconds."""
+
+    connect: float = Field(2.0, gt=0, description="until the server takes the connection")
+    first_token: float = Field(
+        60.0, gt=0, description="until the first word, loading the model included"
+    )
+    silence: float = Field(15.0, gt=0, description="between two words")
+    total: float = Field(120.0, gt=0, description="for the whole answer")
+
+
+class ModelServer(Section):
+    """The model that writes the answers. Without one, answers are quoted from the documents."""
+
+    host: str = Field("http://127.0.0.1:11434", description="the Ollama server")
+    name: str = Field("auto", description="a model of that server; auto: the best installed one")
+    fallback: str = Field("", description="a second model, tried once when the first fails")
+    num_ctx: int = Field(8192, ge=2048, le=131072, description="context window, tokens")
+    num_predict: int = Field(768, ge=64, le=8192, description="longest answer, tokens")
+    temperature: float = Field(0.3, ge=0, le=2, description="0: always the likeliest word")
+    timeouts: ModelTimeouts = Field(ModelTimeouts(), description="seconds to wait")
+
+
+class Web(Section):
+    """The one HTTP server: web chat, widget, health."""
+
+    host: str = Field(
+        "127.0.0.1", description="address to listen on; the default is this machine only"
+    )
+    port: int = Field(8080, ge=0, le=65535, description="0: any free port")
+    allowed_origins: tuple[str, ...] = Field(
+        (), description="sites that may embed the widget, such as https://www.example.com"
+    )
+
+
+class Storage(Section):
+    """The database under `data`."""
+
+    synchronous: Literal["NORMAL", "FULL"] = Field(
+        "NORMAL",
+        description="NORMAL survives a killed process; FULL also a power cut, at a cost per message",
+    )
+
+
+class Limits(Section):
+    """What one customer may send."""
+
+    longest_message: int = Field(4000, ge=100, le=20000, description="characters in one message")
+
+
+class Config(Section):
+    """Everything that can be set."""
+
+    data: Path = Field(Path("data"), description="folder for everything that Sangdam writes")
+    language: Literal["ko", "en"] = Field("ko", description="language of the first words")
+    admins: tuple[str, ...] = Field(
+        (), description="who may use admin commands: channel:user_id, such as telegram:123456789"
+    )
+    company: Company = Company()
+    knowledge: Knowledge = Knowledge()
+    prompts: PromptFiles = PromptFiles()
+    model: ModelServer = ModelServer()
+    web: Web = Web()
+    store: Storage = Storage()
+    limits: Limits = Limits()
+
+    @field_validator("admins")
+    @classmethod
+    def _named(cls, admins: tuple[str, ...]) -> tuple[str, ...]:
+        for admin in admins:
+            channel, _, user = admin.partition(":")
+            if not channel or not user:
+                raise ValueError("write channel:user_id, such as telegram:123456789")
+        return admins
+
+    @property
+    def knowledge_folder(self) -> Path:
+        """The documents: the configured folder, else the packaged sample."""
+        return self.knowledge.folder or packaged("kb")
+
+    @property
+    def prompts_folder(self) -> Path:
+        """The prompts: the configured folder, else the packaged ones."""
+        return self.prompts.folder or packaged("prompts")
+
+
+def packaged(name: str) -> Path:
+    """A data folder that ships with Sangdam: inside the wheel, else beside `bot/` in a checkout."""
+    here = Path(__file__).parent
+    shipped = here / "_data" / name
+    return shipped if shipped.is_dir() else here.parent / name
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration from `path`; without one from `sangdam.yaml` here, if there is one.
+
+    Relative paths are relative to the file. `${NAME}` inside a value is taken from the environment.
+    Raises ConfigError for anything unknown, wrong or missing.
+    """
+    if path is None:
+        path = Path(DEFAULT_FILE)
+        if not path.is_file():
+            return Config()
+    document = Document(path, error=ConfigError)
+    variables = os.environ if environ is None else environ
+    document.map_strings(lambda text: _substitute(text, variables))
+    return _anchored(document.parse(Config), path.parent)
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def _substitute(text: str, environ: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in environ:
+            raise LookupError(f"the environment variable {name} is not set")
+        return environ[name]
+
+    return _VARIABLE.sub(value, text)
+
+
+def _anchored(config: Config, base: Path) -> Config:
+    """The same configuration with its paths made relative to `base`, the file's folder."""
+
+    def anchor(path: Path) -> Path:
+        return base / path.expanduser()
+
+    changes: dict[str, Any] = {"data": anchor(config.data)}
+    if config.knowledge.folder:
+        folder = anchor(config.knowledge.folder)
+        changes["knowledge"] = config.knowledge.model_copy(update={"folder": folder})
+    if config.prompts.folder:
+        folder = anchor(config.prompts.folder)
+        changes["prompts"] = config.prompts.model_copy(update={"folder": folder})
+    return config.model_copy(update=changes)
+
+
+def example(overrides: Mapping[str, str] | None = None) -> str:
+    """A commented `sangdam.yaml` with every key at its default, or at `overrides` by dotted name."""
+    lines = [
+        "# Sangdam's configuration. Every key is optional; these are the defaults.",
+        "# Relative paths are relative to this file. Secrets come from the environment: ${NAME}.",
+    ]
+    lines += _describe(Config(), "", overrides or {})
+    return "\n".join(lines) + "\n"
+
+
+def _describe(section: Section, prefix: str, overrides: Mapping[str, str]) -> list[str]:
+    indent = "  " * prefix.count(".")
+    lines: list[str] = []
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            lines += [
+                "",
+                f"{indent}# {(type(value).__doc__ or '').rstrip('.')}",
+                f"{indent}{name}:",
+            ]
+            lines += _describe(value, f"{prefix}{name}.", overrides)
+            continue
+        given = overrides.get(f"{prefix}{name}")
+        shown = given if given is not None else _scalar(value)
+        comment = "#" if value is None and given is None else ""
+        lines.append(f"{indent}{comment}{name}: {shown}  # {field.description}".rstrip())
+    return lines
+
+
+def _scalar(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[]"
+    return '""' if value == "" else str(value)

@@ -1,0 +1,1 @@
+"""The database: inbox, outbox, sessions, turns, vectors and feedback."""

@@ -1,0 +1,1 @@
+"""Schema changes, run when a database is opened."""

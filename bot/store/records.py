@@ -1,0 +1,73 @@
+"""Records of the vocabulary as JSON text and back, exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime
+from functools import cache
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+R = TypeVar("R")
+
+
+def dump(value: object) -> str:
+    """JSON text of a record, or of plain data. A date within free-form metadata becomes ISO text."""
+    text = json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":"))
+    if text.isascii() or _encodable(text):
+        return text
+    return json.dumps(value, default=_plain, separators=(",", ":"))
+
+
+def load(kind: type[R], text: str) -> R:
+    """The record of this type that `dump` wrote; a field added since then has its default."""
+    record: R = _reader(kind)(json.loads(text))
+    return record
+
+
+def _plain(value: object) -> object:
+    """What json asks for when it meets something that is not JSON."""
+    if is_dataclass(value):
+        return {name: getattr(value, name) for name in _readers(type(value))}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, date):  # datetimes are dates
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} cannot be stored")
+
+
+def _encodable(text: str) -> bool:
+    """Whether it is valid Unicode: JSON from outside may carry half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@cache
+def _readers(kind: type) -> dict[str, Callable[[Any], Any]]:
+    """For every field of a dataclass, what turns its JSON into its value."""
+    hints = get_type_hints(kind)
+    return {field.name: _reader(hints[field.name]) for field in fields(kind)}
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What turns JSON into a value of this type."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return lambda value: kind(
+            **{name: read(value[name]) for name, read in _readers(kind).items() if name in value}
+        )
+    if kind is datetime:
+        return datetime.fromisoformat
+    if origin is tuple:
+        item = _reader(arguments[0])
+        return lambda value: tuple(item(each) for each in value)
+    if origin in (Union, UnionType):  # in the vocabulary always "or None"
+        some = _reader(arguments[0])
+        return lambda value: None if value is None else some(value)
+    return lambda value: value

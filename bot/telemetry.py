@@ -1,0 +1,49 @@
+"""Structured logs on standard error, without a word of what anybody said."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+from brain.messages import Turn
+
+log = structlog.get_logger(__name__)
+
+
+def set_up_logs(*, quiet: bool = False) -> None:
+    """Send our logs, and the libraries' warnings, to standard error; `quiet` leaves only warnings."""
+    level = logging.WARNING if quiet else logging.INFO
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    for ours in ("bot", "adapters", "brain"):
+        logging.getLogger(ours).setLevel(level)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def log_turn(turn: Turn) -> None:
+    """One line for each turn: how it ended and how long it took."""
+    log.info(
+        "turn",
+        turn=turn.id,
+        channel=turn.address.channel,
+        kind=turn.reply.kind,
+        emotion=turn.situation.emotion,
+        intent=turn.situation.intent,
+        confidence=turn.confidence.level if turn.confidence else None,
+        model=turn.model or None,
+        variant=turn.variant,
+        failure=turn.failure or None,
+        **{f"{step}_ms": ms for step, ms in turn.timings.items()},
+    )

@@ -1,0 +1,1 @@
+"""The one web server and the chat page."""

@@ -1,0 +1,209 @@
+"""Retrieval: dense and lexical candidates fused into ranked passages, with a confidence of their own.
+
+The parts are fused by a weighted sum of their scores, each scaled to 0-1 over its own candidates
+of this query. Rank fusion is not used: on Korean questions it falls below the best single part.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from brain.knowledge.chunk import Chunk
+from brain.knowledge.confidence import Signals, assess
+from brain.knowledge.embed import Vector
+from brain.knowledge.lexical import Lexical, Scores, bigrams
+from brain.messages import Confidence, Passage
+
+CANDIDATES = 50
+"""Candidates that each part contributes."""
+DENSE_SHARE = 0.5
+"""Weight of the cosine; the lexical parts share the rest equally."""
+LONGEST = 1000
+"""Characters of a question that are looked up; of a longer one its beginning and its end."""
+
+_LAUGHTER = re.compile(r"[ㅋㅎㅠㅜ]+")
+_REPEATED = re.compile(r"([^\w\s])(?:\s*\1)+")
+
+
+class Searchable(Protocol):
+    """What retrieval needs of an open index."""
+
+    @property
+    def chunks(self) -> Sequence[Chunk]:
+        """All chunks; results name them by position."""
+        ...
+
+    @property
+    def lexical(self) -> Lexical:
+        """The words of the same chunks, by the same positions."""
+        ...
+
+    def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
+        """The `n` nearest pieces: chunk, piece within it, cosine; best first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What retrieval says to a question."""
+
+    passages: tuple[Passage, ...]
+    """Best first; empty when nothing was asked or nothing is indexed."""
+    confidence: Confidence
+    """Whether the best passage answers."""
+    rewritten: str
+    """The question as it was looked up."""
+
+
+NOTHING = Confidence(level="low", probability=0.0)
+"""Confidence in no passage at all."""
+
+
+def normalised(question: str) -> str:
+    """The question as it is looked up and should be embedded: no laughter, no repeated marks."""
+    text = unicodedata.normalize("NFC", question)
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} {text[-LONGEST // 2 :]}"
+    return " ".join(_REPEATED.sub(r"\1", _LAUGHTER.sub(" ", text)).split())
+
+
+def retrieve(
+    index: Searchable,
+    query: str,
+    vector: Vector,
+    *,
+    k: int = 5,
+    where: Mapping[str, str] | None = None,
+) -> Found:
+    """The `k` passages that answer a question best, and how sure it is that the first one does.
+
+    `vector` is the embedding of `normalised(query)`. `where` keeps chunks whose metadata has these
+    values; `document` is matched from its beginning, `locale` also by chunks that name none.
+    """
+    text = normalised(query)
+    allowed = _allowed(index.chunks, where)
+    if not text or not allowed.any():
+        return Found(passages=(), confidence=NOTHING, rewritten=text)
+    near = _nearest(index, vector, allowed)
+    cosines = {chunk: cosine for chunk, (_, cosine) in near.items()}
+    parts = {"cosine": cosines} | {
+        name: _best(np.where(allowed, scores, 0))
+        for name, scores in index.lexical.scores(text).items()
+    }
+    fused = _fused(parts)
+    ranked = sorted(fused, key=lambda chunk: (-fused[chunk], chunk))
+    confidence = assess(Signals.of(text, cosines, parts["bigram"], index.lexical))
+    passages = tuple(
+        _passage(index.chunks[chunk], fused[chunk], _raw(parts, chunk), text, near.get(chunk))
+        for chunk in islice(_distinct(ranked, index.chunks), k)
+    )
+    return Found(passages=passages, confidence=confidence, rewritten=text)
+
+
+def _allowed(chunks: Sequence[Chunk], where: Mapping[str, str] | None) -> npt.NDArray[np.bool_]:
+    if not where:
+        return np.ones(len(chunks), dtype=bool)
+    return np.array([all(_fits(c, k, v) for k, v in where.items()) for c in chunks], dtype=bool)
+
+
+def _fits(chunk: Chunk, key: str, wanted: str) -> bool:
+    if key == "document":
+        return chunk.document.startswith(wanted)
+    value = chunk.metadata.get(key)
+    if key == "locale":
+        return not value or str(value).split("-")[0] == wanted.split("-")[0]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return wanted in map(str, value)
+    return value is not None and str(value) == wanted
+
+
+def _nearest(
+    index: Searchable, vector: Vector, allowed: npt.NDArray[np.bool_]
+) -> dict[int, tuple[int, float]]:
+    """The nearest pieces folded to their chunk: its best piece and cosine, best chunk first."""
+    wanted = CANDIDATES
+    while True:
+        near = index.nearest(vector, wanted)
+        kept = [hit for hit in near if allowed[hit[0]]]
+        # A filter may have thrown out the nearest ones: look further until there are enough.
+        if len(kept) >= CANDIDATES or len(near) < wanted:
+            break
+        wanted *= 8
+    folded: dict[int, tuple[int, float]] = {}
+    for chunk, piece, cosine in kept[:CANDIDATES]:
+        folded.setdefault(chunk, (piece, cosine))
+    return folded
+
+
+def _best(scores: Scores) -> dict[int, float]:
+    """The highest positive scores by chunk, best first."""
+    top = (
+        np.argpartition(-scores, CANDIDATES - 1)[:CANDIDATES] if len(scores) > CANDIDATES else None
+    )
+    chunks = np.arange(len(scores)) if top is None else np.sort(top)
+    order = chunks[np.argsort(-scores[chunks], kind="stable")]
+    return {int(chunk): float(scores[chunk]) for chunk in order if scores[chunk] > 0}
+
+
+def _fused(parts: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
+    """The weighted sum of the parts, each scaled over its own candidates; an absent chunk adds 0."""
+    lexical = [name for name, scores in parts.items() if name != "cosine" and scores]
+    weights = {name: (1 - DENSE_SHARE) / len(lexical) for name in lexical}
+    if parts["cosine"]:
+        weights["cosine"] = DENSE_SHARE
+    total = sum(weights.values())
+    fused: dict[int, float] = {}
+    for name, weight in weights.items():
+        scores = parts[name]
+        low, high = min(scores.values()), max(scores.values())
+        for chunk, score in scores.items():
+            scaled = (score - low) / (high - low) if high > low else 1.0
+            fused[chunk] = fused.get(chunk, 0.0) + weight / total * scaled
+    return fused
+
+
+def _distinct(ranked: Iterable[int], chunks: Sequence[Chunk]) -> Iterator[int]:
+    """The chunks in order without those whose text came before."""
+    seen: set[str] = set()
+    for chunk in ranked:
+        text = " ".join(chunks[chunk].text.split())
+        if text not in seen:
+            seen.add(text)
+            yield chunk
+
+
+def _raw(parts: Mapping[str, Mapping[int, float]], chunk: int) -> dict[str, float]:
+    return {name: scores[chunk] for name, scores in parts.items() if chunk in scores}
+
+
+def _passage(
+    chunk: Chunk,
+    score: float,
+    scores: Mapping[str, float],
+    query: str,
+    near: tuple[int, float] | None,
+) -> Passage:
+    return Passage(
+        id=chunk.id,
+        document=chunk.document,
+        heading=chunk.heading,
+        text=chunk.text,
+        score=score,
+        scores=scores,
+        metadata=chunk.metadata,
+        best=chunk.pieces[near[0]] if near else _most_shared(query, chunk.pieces),
+    )
+
+
+def _most_shared(query: str, pieces: Sequence[str]) -> str:
+    """The piece with most of the question's bigrams, for a chunk that only its words brought up."""
+    wanted = bigrams(query)
+    return max(pieces, key=lambda piece: int(np.isin(wanted, bigrams(piece)).sum()), default="")
