@@ -61,7 +61,7 @@ class Fake:
             locale=locale,
             attachments=attachments,
         )
-        reply = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[message.id] = reply
         try:
             accept = await self._door()

@@ -173,13 +173,12 @@ class WebChat:
                 return
 
     async def _receive(self, tab: _Tab, data: str) -> None:
+        too_long = len(data) > self._longest_frame
+        frame = None if too_long else _parsed(data)
         if not tab.may_speak():
-            return await self._error(tab, "slow_down", _id_in(data[:FRAME_CHARACTERS]))
-        if len(data) > self._longest_frame:
-            return await self._error(tab, "too_long")
-        frame = _parsed(data)
+            return await self._error(tab, "slow_down", _id_of(frame or {}))
         if frame is None:
-            return await self._error(tab, "bad_frame")
+            return await self._error(tab, "too_long" if too_long else "bad_frame")
         if frame.get("type") == "hello":
             await self._enter(tab, frame.get("session"))
             return None
@@ -196,7 +195,8 @@ class WebChat:
         self._leave(tab)
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             token = secrets.token_urlsafe(16)
-        session = self._sessions.setdefault(token, _Session(token))
+        session = _Session(token)
+        session = self._sessions.setdefault(session.address.conversation, session)
         if len(session.tabs) >= TABS_PER_SESSION:
             await self._error(tab, "too_many")
             await tab.socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
@@ -234,8 +234,7 @@ class WebChat:
         text = _encodable(text).replace("\0", "").strip()
         if len(text) > self.longest:
             return "too_long"
-        now = datetime.now(UTC)
-        event_id = session.prefix + client_id
+        event_id, now = session.prefix + client_id, datetime.now(UTC)
         if kind == "message":
             if not text:
                 return "bad_frame"
@@ -245,13 +244,9 @@ class WebChat:
         action, about = frame.get("kind"), frame.get("about") or ""
         if action not in _CUSTOMER_ACTIONS or not isinstance(about, str) or len(about) > 100:
             return "bad_frame"
+        about = _encodable(about)
         return Action(
-            id=event_id,
-            address=session.address,
-            kind=action,
-            value=text,
-            sent_at=now,
-            about=_encodable(about),
+            id=event_id, address=session.address, kind=action, value=text, sent_at=now, about=about
         )
 
     async def _hand_over(self, tab: _Tab, session: _Session, event: Event, client_id: str) -> None:
@@ -285,9 +280,11 @@ class _Session:
     """The open tabs of one customer and the draft they are being shown."""
 
     def __init__(self, token: str) -> None:
-        self.address = Address(channel="web", conversation=token, user=token)
-        # Clients number their events as they like. The token itself is a secret and stays out of ids.
-        self.prefix = hashlib.sha256(token.encode()).hexdigest()[:16] + ":"
+        # The token opens the conversation: it is a secret and stays out of addresses and ids.
+        visitor = hashlib.sha256(token.encode()).hexdigest()[:24]
+        self.address = Address(channel="web", conversation=visitor, user=visitor)
+        # Clients number their events as they like.
+        self.prefix = visitor[:16] + ":"
         self.tabs: list[_Tab] = []
         self.replies = 0
         self._draft: str | None = None
@@ -398,11 +395,6 @@ def _parsed(data: str) -> dict[str, Any] | None:
 def _id_of(frame: Mapping[str, Any]) -> str | None:
     client_id = frame.get("id")
     return client_id if isinstance(client_id, str) and _ID.fullmatch(client_id) else None
-
-
-def _id_in(data: str) -> str | None:
-    frame = _parsed(data)
-    return None if frame is None else _id_of(frame)
 
 
 def _encodable(text: str) -> str:

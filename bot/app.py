@@ -66,10 +66,16 @@ class App:
         self._running: list[asyncio.Task[None]] = []
 
     async def index(self, progress: Progress | None = None) -> Report | None:
-        """Open the knowledge index; build it if there is none that fits. The report of a build."""
+        """Open the knowledge index, building it if there is none that fits; the report of a build."""
         if await self.brain.library.open():
             return None
         return await self.brain.library.reload(progress=progress)
+
+    def missing(self) -> dict[str, str]:
+        """What is not ready yet, and why; empty when customers can be served."""
+        if self.brain.library.status().version:
+            return {}
+        return {"index": "being built"}
 
     async def reload(
         self, *, dry_run: bool = False, force: bool = False, progress: Progress | None = None

@@ -16,6 +16,7 @@ from uuid import uuid4
 import typer
 
 from bot import config as configuration
+from bot.progress import Progress
 from brain.errors import ConfigError, SangdamError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ cli = typer.Typer(
     help="Sangdam: a self-hosted customer-support gateway.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
 )
 kb = typer.Typer(help="The knowledge base.", no_args_is_help=True)
 prompt = typer.Typer(help="The layered prompts.", no_args_is_help=True)
@@ -200,7 +202,7 @@ def kb_reload(
     async def reload() -> None:
         async with _library(config) as library:
             await library.open()
-            with _progress() as progress:
+            with Progress() as progress:
                 report = await library.reload(dry_run=dry_run, force=force, progress=progress)
         if as_json:
             _print(report_document(report))
@@ -365,7 +367,7 @@ async def _app(settings: configuration.Config, **wiring: Any) -> AsyncIterator[A
     set_up_logs(quiet=True)
     app = await build(settings, **wiring)
     try:
-        with _progress() as progress:
+        with Progress() as progress:
             await app.index(progress)
         yield app
     finally:
@@ -393,28 +395,6 @@ async def _library(config: Path | None) -> AsyncIterator[Library]:
 async def _indexed(config: Path | None) -> AsyncIterator[Library]:
     async with _library(config) as library:
         if not await library.open():
-            with _progress() as progress:
+            with Progress() as progress:
                 await library.reload(progress=progress)
         yield library
-
-
-class _progress:  # noqa: N801 - reads as the function it stands for: `with _progress() as progress`
-    """A progress bar on standard error that appears with the first step."""
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        self._bar: Any = None
-        return self._step
-
-    def _step(self, done: int, total: int) -> None:
-        if self._bar is None:
-            from rich.console import Console
-            from rich.progress import Progress
-
-            self._bar = Progress(console=Console(stderr=True), transient=True)
-            self._bar.start()
-            self._task = self._bar.add_task("Reading the documents", total=total)
-        self._bar.update(self._task, completed=done, total=total)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()

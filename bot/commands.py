@@ -99,8 +99,8 @@ class Commands:
         except SangdamError as wrong:
             return self._say("commands.failed", language, reason=wrong)
 
-    def _say(self, name: str, language: str, **slots: object) -> str:
-        return self._brain.prompts.phrase(name, language, **slots)
+    def _say(self, phrase: str, language: str, /, **slots: object) -> str:
+        return self._brain.prompts.phrase(phrase, language, **slots)
 
     def _admin(self, call: Call) -> bool:
         return call.message.address.person in self._admins
@@ -185,14 +185,14 @@ class Commands:
 
     async def _stats(self, call: Call) -> str:
         stats = await self._store.stats()
-        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(stats.kinds.items()))
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(stats.turns.items()))
         return self._say(
             "commands.stats",
             call.language,
             messages=stats.messages,
             conversations=stats.conversations,
             kinds=kinds or "-",
-            median="-" if stats.median_ms is None else f"{stats.median_ms:.0f} ms",
+            median="-" if stats.response_ms is None else f"{stats.response_ms:.0f} ms",
             up=stats.up,
             down=stats.down,
         )

@@ -63,8 +63,11 @@ class Gateway:
             await self._act(kept)
 
     async def _act(self, action: Action) -> None:
+        """Actions need no turn and bypass the conversation's order."""
         if action.kind == "feedback":
             await self._store.feedback(action)
+        else:
+            await self._store.settle([action])
 
     async def resume(self) -> None:
         """Send what an earlier run left undelivered, answer what it left unanswered."""
@@ -73,6 +76,8 @@ class Gateway:
         for event in await self._store.unanswered():
             if isinstance(event, Message):
                 self._turns.put(event)
+            else:
+                await self._act(event)
 
     async def drain(self, seconds: float) -> None:
         """Let the turns under way finish, at most `seconds`; the rest waits in the inbox."""
@@ -97,7 +102,8 @@ class Gateway:
         if self._commands.meant(last.text):
             turn = self._command_turn(messages, await self._commands.run(last))
         else:
-            returning = await self._store.known(address)
+            began = session.exchanges[0].at if session.exchanges else self._now()
+            returning = await self._store.known(address, before=began)
             drafts = Drafts(self._adapters.get(address.channel), address)
             try:
                 turn, session = await self._brain.answer(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Iterator, Mapping
 
 import structlog
 
-from adapters.webchat import WebChat
-from bot.app import App, build
+from adapters.webchat import TEXTS, WebChat
+from bot.app import App, build, company_facts
 from bot.config import Config
+from bot.progress import Progress
 from bot.telemetry import set_up_logs
-from bot.web.server import Server, build_server
+from bot.web.server import Server, build_server, page_texts
+from brain.core import Brain
 
 log = structlog.get_logger(__name__)
 
@@ -26,30 +29,65 @@ async def serve(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     app = await build(config)
     try:
-        server = await _open(app)
+        server = await open_web(app)
         try:
+            with Progress() as progress:
+                await app.index(progress)
+            await app.gateway.resume()
+            warming = asyncio.create_task(app.brain.warm())
             await stop.wait()
+            warming.cancel()
         finally:
             await server.stop()
     finally:
         await app.close()
 
 
-async def _open(app: App) -> Server:
+async def open_web(app: App) -> Server:
+    """Open the web chat and listen; raises ConfigError when the port is taken."""
     web = app.config.web
-    ready = False
+    longest = app.config.limits.longest_message
+    texts = LiveTexts(app.brain, page_texts() | set(TEXTS), app.config.language)
     chat = WebChat(
         history=app.store.history,
+        texts=texts,
         allowed_origins=web.allowed_origins,
-        longest=app.config.limits.longest_message,
+        longest=longest,
     )
     server = Server(
-        build_server(routes=chat.routes(), phrases=app.brain.prompts, ready=lambda: ready)
+        build_server(
+            routes=chat.routes(),
+            texts=texts,
+            company=company_facts(app.config).name,
+            longest=longest,
+            ready=app.missing,
+            frame_ancestors=web.allowed_origins,
+        )
     )
-    await server.start(web.host, web.port)
-    _announce(f"Sangdam: http://{web.host}:{server.port}")
+    app.connect(chat)
+    port = await server.start(web.host, web.port)
+    print(f"Sangdam: http://{web.host}:{port}", file=sys.stderr, flush=True)  # noqa: T201 - where to look
     return server
 
 
-def _announce(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the line that says where to look
+class LiveTexts(Mapping[str, str]):
+    """The phrases of the chat page, in the prompt set that is in use at each look."""
+
+    def __init__(self, brain: Brain, names: set[str] | frozenset[str], language: str) -> None:
+        self._brain = brain
+        self._names = sorted(names)
+        self._language = language
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self._names:
+            raise KeyError(name)
+        # The server and the channel fill these two in, for they know them.
+        return self._brain.prompts.phrase(
+            name, self._language, company="{company}", longest="{longest}"
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

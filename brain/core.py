@@ -6,12 +6,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import uuid4
 
 from brain import quoted
-from brain.budget import Budget
+from brain.budget import Budget, Calibration
 from brain.clock import CompanyClock
 from brain.emotion import EmotionHead
 from brain.errors import ModelError
@@ -90,6 +90,7 @@ class Brain:
         self._emotions = emotions
         self._intents = intents
         self._budget = budget
+        self._calibration = Calibration()
         self._language = language
         self._longest = longest
 
@@ -148,6 +149,7 @@ class Brain:
         began = time.perf_counter()
         found = await self.library.search(work.question, vector=vector, k=PASSAGES)
         work.lap("retrieve", began)
+        work.found = found
         began = time.perf_counter()
         work.situation, work.emotion = read_situation(
             text=work.question,
@@ -164,7 +166,6 @@ class Brain:
         small_talk = self._intents.needs_no_knowledge(work.question)
         if small_talk:
             return _Said("answer", self._pleasantry(small_talk, work.situation))
-        work.found = found
         if found.confidence.level == "low" or not found.passages:
             return _Said("abstained", self._abstention(work.situation))
         return None
@@ -198,14 +199,14 @@ class Brain:
         return said
 
     async def _generate(self, work: _Work, found: Found) -> _Said:
-        await self.model.find()
+        name = await self.model.find()
         composed = self.prompts.compose(
             situation=work.situation,
             session=work.session,
             question=work.question,
             passages=found.passages,
             now=work.now,
-            budget=self._budget,
+            budget=replace(self._budget, factor=self._calibration.factor(name)),
         )
         work.session, work.layers, work.dropped = (
             composed.session,
@@ -224,6 +225,7 @@ class Brain:
         work.model = completion.model
         if completion.prompt_tokens and completion.reply_tokens:
             work.tokens |= {"prompt": completion.prompt_tokens, "reply": completion.reply_tokens}
+            self._calibration.observe(completion.model, composed.messages, completion.prompt_tokens)
         return _Said("answer", completion.text, quoted.sources(composed.passages))
 
     def _turn(self, messages: Sequence[Message], work: _Work, said: _Said) -> Turn:

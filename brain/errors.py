@@ -61,7 +61,7 @@ class ModelBusy(ModelError):
 
 
 class ModelStalled(ModelError):
-    """Connecting, the first token, the next token or the whole answer took too long."""
+    """Loading the model, the first token, the next token or the whole answer took too long."""
 
 
 class ModelBroken(ModelError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -81,18 +82,81 @@ class Facts:
             return None
         return shown(value)
 
-    def lines(self, sections: tuple[str, ...] = ()) -> list[str]:
-        """`path: value` for every fact, or for those of `sections`."""
-        return [
-            f"{path}: {shown(value)}"
-            for path, value in _walk(self._values, "")
-            if self.known and (not sections or path.split(".")[0] in sections)
-        ]
+    def fill(self, text: str, slots: Collection[str] = ()) -> str | None:
+        """`text` with every `{company.path}` put in, ready for `str.format_map` with its slots.
+
+        None if a fact is absent that `{company.path?}` asks for, or any when no facts are known;
+        then only `{company.name}` has a value, a neutral one.
+        Raises ValueError for an unknown fact, an unknown slot or a stray brace.
+        """
+        filled = ""
+        for words, field in fields(text):
+            filled += _escaped(words)
+            if not field:
+                continue
+            if not field.startswith("company."):
+                filled += self._slot(field, slots)
+                continue
+            value = self._fact(field)
+            if value is None:
+                return None
+            filled += _escaped(value)
+        return filled
+
+    def _slot(self, field: str, slots: Collection[str]) -> str:
+        if field in slots:
+            return f"{{{field}}}"
+        valid = [*slots, *(f"company.{path}" for path in self.paths())]
+        raise ValueError(f"unknown slot {field!r}; {suggest(field, valid)}")
+
+    def _fact(self, field: str) -> str | None:
+        path = field.removeprefix("company.").removesuffix("?")
+        optional = field.endswith("?")
+        if optional and not self.known:
+            return None
+        value = self.text(path)
+        if value is None and self.known and not optional:
+            near = suggest(path, self.paths())
+            raise ValueError(
+                f"unknown fact {path!r}; {near} Write {{{field}?}} if it may be absent"
+            )
+        return value
+
+    def lines(self, without: Collection[str] = ()) -> list[str]:
+        """`path: value` for every fact not in `without`, those that the product uses first.
+
+        `without` holds fields as texts write them: `company.policies.return_days?`.
+        """
+        worded = {field.removeprefix("company.").removesuffix("?") for field in without}
+        found = [(path, value) for path, value in _walk(self._values, "") if path not in worded]
+        found.sort(key=lambda fact: fact[0].split(".")[0] not in SECTIONS)
+        return [f"{path}: {shown(value)}" for path, value in found] if self.known else []
 
     def digest(self) -> str:
         """Changes when a fact changes."""
         text = json.dumps(self._values, ensure_ascii=False, sort_keys=True, default=str)
         return sha256(text.encode()).hexdigest()
+
+
+def fields(text: str) -> Iterator[tuple[str, str]]:
+    """Pieces of `text`: words and the `{field}` behind them, empty at the end.
+
+    Raises ValueError for a stray brace, an empty field or one with a format.
+    """
+    try:
+        pieces = list(Formatter().parse(text))
+    except ValueError as stray:
+        raise ValueError(f"{str(stray).lower()}; write {{{{ and }}}} for braces") from None
+    for words, field, spec, conversion in pieces:
+        if field == "" or spec or conversion:
+            raise ValueError("write a name and nothing else in braces, {{ and }} for braces")
+        yield words, field or ""
+
+
+def suggest(name: str, valid: Sequence[str]) -> str:
+    """What to write instead of an unknown `name`."""
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"valid are {', '.join(valid) or 'none'}"
 
 
 def shown(value: object) -> str:
@@ -108,6 +172,10 @@ def shown(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {shown(item)}" for key, item in value.items())
     return str(value)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _walk(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:

@@ -21,15 +21,17 @@ SUMMARY_LINE = 60
 
 _NAMED = re.compile(
     r"(?:주문|예약|접수|송장|운송장|문의|order|tracking)\s{0,2}(?:번호|no\.?|number|#)?\s{0,2}"
-    r"(?:은|는|이|가|:|#|is)?\s{0,2}[A-Z0-9][A-Z0-9-]{4,30}(?![A-Za-z0-9])",
+    r"(?:은|는|이|가|:|#|is)?\s{0,2}(?=[A-Z-]{0,30}\d)[A-Z0-9][A-Z0-9-]{4,30}(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
 _CODE = re.compile(r"(?<![A-Za-z0-9-])\d{6,8}-\d{3,10}(?![A-Za-z0-9-])")
 _MODEL = re.compile(
-    r"(?<![A-Za-z0-9-])(?=[A-Za-z-]{0,20}\d)(?=[0-9-]{0,20}[A-Za-z])[A-Za-z0-9]{1,20}"
-    r"(?:-[A-Za-z0-9]{1,20}){0,4}(?![A-Za-z0-9-])"
+    r"(?<![A-Za-z0-9-])(?=[A-Za-z0-9-]{3})(?=[A-Za-z-]{0,20}\d)(?=[0-9-]{0,20}[A-Za-z])"
+    r"[A-Za-z0-9]{1,20}(?:-[A-Za-z0-9]{1,20}){0,4}(?![A-Za-z0-9-])"
 )
-_AMOUNT = re.compile(r"(?<![\d,.])(?:\d{1,3}(?:,\d{3})+|\d{1,9})(?:\s?[만천]){0,2}\s?원")
+_AMOUNT = re.compile(
+    r"(?<![\d,.])(?:\d{1,3}(?:,\d{3})+|\d{1,9})(?:\s?만(?:\s?\d{1,4})?)?\s?천?\s?원"
+)
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…]*")
 
 
@@ -165,7 +167,7 @@ def _marked(marks: Sequence[str], leaving: Sequence[Exchange]) -> tuple[str, ...
     kept = list(marks)
     for exchange in leaving:
         for mark in marks_in(exchange.customer):
-            if not any(mark in known for known in kept):
+            if not any(known == mark or known.endswith(f" {mark}") for known in kept):
                 kept.append(mark)
     return tuple(kept[-MARKS:])
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Final
 
 TAGS: Final = {
@@ -58,7 +59,9 @@ def find(text: str) -> list[Span]:
     # and tags of an earlier pass become NUL, which no pattern and no context reads across.
     copy = _TAG.sub(lambda match: _GONE * len(match[0]), text.translate(_LOOKALIKES))
     finds: list[Span] = []
-    for detect in _detectors(copy):
+    for gate, detect in _DETECTORS:
+        if not gate.search(copy):
+            continue
         spans = list(detect(copy))
         copy = _replaced(copy, spans, lambda span: _GONE * (span[1] - span[0]))
         finds += spans
@@ -79,7 +82,7 @@ _TAG = re.compile("|".join(re.escape(tag) for tag in TAGS.values()))
 # A phone number sent as 0<U+200B>10... is still one; elsewhere joiners belong to emoji.
 _SPLIT_BY_INVISIBLE = re.compile("(?<=[0-9])[\u00ad\u200b-\u200d\u2060\ufeff]+(?=[-0-9])")
 _LOOKALIKES = {
-    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},  # full width
+    **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)},  # full width
     **dict.fromkeys(map(ord, "‐‑‒–—―−﹣⁃ㅡー－"), "-"),
     **dict.fromkeys(map(ord, "\u00a0\u2002\u2003\u2007\u2009\u202f\u3000\t"), " "),
 }
@@ -88,28 +91,16 @@ Detector = Callable[[str], Iterator[Span]]
 Check = Callable[[re.Match[str], str, str], bool]
 
 
-def _detectors(copy: str) -> Iterator[Detector]:
-    """The detectors worth running, the most specific first: what one finds the next cannot see."""
-    if _MAYBE_EMAIL.search(copy):
-        yield _emails
-    if _MAYBE_NUMBER.search(copy):
-        yield from (_residents, _phones, _cards, _licences, _businesses)
-        yield from (_accounts, _passports, _addresses)
-
-
 _MAYBE_EMAIL = re.compile(r"@|골뱅이|[(\[]at[)\]]", re.IGNORECASE)
 _MAYBE_NUMBER = re.compile(r"[0-9]|공일공|영일영")
 
 
-def _found(
-    kind: str, pattern: re.Pattern[str], copy: str, check: Check | None = None
-) -> Iterator[Span]:
+def _found(kind: str, pattern: re.Pattern[str], check: Check | None, copy: str) -> Iterator[Span]:
     """Matches of `pattern` that `check` confirms from the text before and after them."""
     for match in pattern.finditer(copy):
         start, end = match.span()
-        if check and not check(match, copy[max(0, start - 32) : start], copy[end : end + 24]):
-            continue
-        yield start, end, kind
+        if not check or check(match, copy[max(0, start - 32) : start], copy[end : end + 24]):
+            yield start, end, kind
 
 
 # A number starts and ends where no further digit continues it, directly or over a hyphen. Neither
@@ -145,22 +136,16 @@ _EMAIL = re.compile(
 )
 
 
-def _emails(copy: str) -> Iterator[Span]:
-    return _found("email", _EMAIL, copy)
-
-
 # --- resident and foreigner registration numbers ------------------------------------------------
 _RESIDENT = re.compile(
     _START + r"(?P<birth>\d{6})(?P<gap> {0,2}[-.~/]? {0,2})(?P<rest>(?P<century>[1-8])"
     r"(?:\d{6}|[*xX●○]{6}))" + _END
 )
-_RESIDENT_NAMED = re.compile(
-    r"(?:주민|외국인|거소신고|\bARC|\bRRN)[^\d\n\0]{0,14}$", re.IGNORECASE
-)
+_RESIDENT_NAMED = re.compile(r"(?:주민|외국인|거소신고|\bARC|\bRRN)[^\d\n\0]{0,14}$", re.IGNORECASE)
 
 
 def _residents(copy: str) -> Iterator[Span]:
-    for start, end, _ in _found("rrn", _RESIDENT, copy, _is_resident):
+    for start, end, _ in _found("rrn", _RESIDENT, _is_resident, copy):
         century = _RESIDENT.match(copy, start)
         yield start, end, "frn" if century and century["century"] in "5678" else "rrn"
 
@@ -182,7 +167,9 @@ def _is_resident(match: re.Match[str], before: str, _: str) -> bool:
         born = date(century + int(birth[:2]), int(birth[2:4]), int(birth[4:]))
     except ValueError:
         return False
-    return born <= datetime.now(UTC).date()
+    # Order numbers start with the day as well: 260315-1... is one, not a customer of a hundred years.
+    today = datetime.now(UTC).date()
+    return born <= today and today.year - born.year < 100
 
 
 def _is_barcode(digits: str) -> bool:
@@ -202,19 +189,22 @@ _MOBILE = re.compile(
 )
 _AREA = r"(?:2|3[1-3]|4[1-4]|5[1-5]|6[1-4]|70|50\d)"
 _LAND_LINE = re.compile(
-    _START + rf"(?:(?:{_ABROAD})0?|\(?0){_AREA}(?P<gap>{_GAP})\d{{3,4}}(?P<gap2>{_GAP})\d{{4}}" + _END
+    _START
+    + rf"(?:(?:{_ABROAD})0?|\(?0){_AREA}(?P<gap>{_GAP})\d{{3,4}}(?P<gap2>{_GAP})\d{{4}}"
+    + _END
 )
 _FOREIGN = re.compile(r"(?<![\d\0])\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,4}\)?){2,5}" + _END)
 _PHONE_NAMED = re.compile(
-    r"(?:전화|연락처|번호|핸드폰|휴대폰|폰|팩스|집|회사|tel|fax|phone)[^\d\n\0]{0,6}$", re.IGNORECASE
+    r"(?:전화|연락처|번호|핸드폰|휴대폰|폰|팩스|집|회사|tel|fax|phone)[^\d\n\0]{0,6}$",
+    re.IGNORECASE,
 )
 
 
 def _phones(copy: str) -> Iterator[Span]:
-    taken = list(_found("phone", _MOBILE, copy, _of_a_person))
-    taken += _found("phone", _LAND_LINE, copy, _is_land_line)
+    taken = list(_found("phone", _MOBILE, _of_a_person, copy))
+    taken += _found("phone", _LAND_LINE, _is_land_line, copy)
     if "+" in copy:
-        taken += _found("phone", _FOREIGN, copy, _is_foreign_phone)
+        taken += _found("phone", _FOREIGN, _is_foreign_phone, copy)
     return _apart(taken)
 
 
@@ -231,15 +221,18 @@ def _is_foreign_phone(match: re.Match[str], before: str, _: str) -> bool:
 
 # --- cards ----------------------------------------------------------------------------------------
 _CARD = re.compile(
-    _START + r"(?:(?P<grouped>[2-69]\d{3}(?P<gap>[- .]{1,3})\d{4}(?P=gap)\d{4}(?P=gap)\d{4}"
-    r"|3[47]\d{2}[- .]{1,3}\d{6}[- .]{1,3}\d{5})|[3-69]\d{15}|3[47]\d{13})" + _END
+    _START + r"(?:(?P<grouped>\d{4}(?P<gap>[- .]{1,3})\d{4}(?P=gap)\d{4}(?P=gap)\d{4}"
+    r"|3[47]\d{2}[- .]{1,3}\d{6}[- .]{1,3}\d{5})|\d{15,16})" + _END
 )
-_CARD_NAMED = re.compile(r"(?:카드|비자|마스터|아멕스|\bcard|visa|amex)[^\d\n\0]{0,12}$", re.IGNORECASE)
+_CARD_NAMED = re.compile(
+    r"(?:카드|비자|마스터|아멕스|\bcard|visa|amex)[^\d\n\0]{0,12}$", re.IGNORECASE
+)
+_UNGROUPED_CARD = re.compile(r"[3-69]\d{15}$|3[47]\d{13}$")
 _CVC = re.compile(r"(?i:cvc|cvv)[ :=번호는은]{0,6}(?P<code>\d{3,4})(?!\d)")
 
 
 def _cards(copy: str) -> Iterator[Span]:
-    taken = list(_found("card", _CARD, copy, _is_card))
+    taken = list(_found("card", _CARD, _is_card, copy))
     taken += ((*match.span("code"), "card") for match in _CVC.finditer(copy))
     return _apart(taken)
 
@@ -247,10 +240,12 @@ def _cards(copy: str) -> Iterator[Span]:
 def _is_card(match: re.Match[str], before: str, _: str) -> bool:
     if _OF_A_THING.search(before):
         return False
-    if _CARD_NAMED.search(before) or _luhn(_digits(match[0])):
+    if _CARD_NAMED.search(before):
         return True
     # Cards of domestic networks need not satisfy Luhn; in four groups hardly anything else is meant.
-    return bool(match["grouped"]) and match[0][0] != "2"
+    if match["grouped"]:
+        return match[0][0] in "345679" or _luhn(_digits(match[0]))
+    return bool(_UNGROUPED_CARD.match(match[0])) and _luhn(match[0])
 
 
 def _luhn(digits: str) -> bool:
@@ -276,18 +271,10 @@ _PASSPORT = re.compile(
 _PASSPORT_NAMED = re.compile(r"(?:여권|passport)[^\d\n\0]{0,16}$", re.IGNORECASE)
 
 
-def _licences(copy: str) -> Iterator[Span]:
-    return _found("licence", _LICENCE, copy, _is_licence)
-
-
 def _is_licence(match: re.Match[str], before: str, _: str) -> bool:
     if match["plain"]:
         return bool(_LICENCE_NAMED.search(before))
     return not _OF_A_THING.search(before)
-
-
-def _businesses(copy: str) -> Iterator[Span]:
-    return _found("business", _BUSINESS, copy, _is_business)
 
 
 def _is_business(match: re.Match[str], before: str, after: str) -> bool:
@@ -302,10 +289,6 @@ def _is_business(match: re.Match[str], before: str, after: str) -> bool:
     return (total + digits[8] * 5 // 10 + digits[9]) % 10 == 0
 
 
-def _passports(copy: str) -> Iterator[Span]:
-    return _found("passport", _PASSPORT, copy, _is_passport)
-
-
 def _is_passport(match: re.Match[str], before: str, _: str) -> bool:
     if _PASSPORT_NAMED.search(before):
         return True
@@ -314,9 +297,7 @@ def _is_passport(match: re.Match[str], before: str, _: str) -> bool:
 
 
 # --- bank accounts ----------------------------------------------------------------------------------
-_ACCOUNT = re.compile(
-    _START + r"(?:\d{2,6}(?:(?P<gap>[- ])\d{1,8}){1,4}|\d{10,16})" + _END
-)
+_ACCOUNT = re.compile(_START + r"(?:\d{2,6}(?:(?P<gap>[- ])\d{1,8}){1,4}|\d{10,16})" + _END)
 _BANK = (
     r"국민|신한|우리|하나|외환|농협|기업|카카오(?:뱅크)?|카뱅|토스|케이뱅크|케뱅|새마을(?:금고)?|신협|우체국|수협|산업"
     r"|제일|씨티|저축|축협|산림조합|(?:부산|대구|경남|광주|전북|제주|SC|iM)(?=은행|뱅크)|(?<![A-Za-z])(?:KB|NH|IBK|KEB|KDB)"
@@ -330,28 +311,25 @@ _ACCOUNT_NAMED = re.compile(
 _ACCOUNT_NAMED_AFTER = re.compile(
     rf"[^\d\n\0]{{0,4}}(?:(?:{_BANK})(?:은행|뱅크|증권|금고)|예금주|계좌)|[ (]{{0,2}}(?:{_BANK})[ )]"
 )
+_DATE = re.compile(r"(?:19|20)\d\d([- ])\d{1,2}\1\d{1,2}(?!\d)")
 _MONEY_OR_TIME = re.compile(r" ?(?:원|만|천|개|점|일|시|분|년|월|%|포인트|krw)", re.IGNORECASE)
 
 
-def _accounts(copy: str) -> Iterator[Span]:
-    return _found("account", _ACCOUNT, copy, _is_account)
-
-
 def _is_account(match: re.Match[str], before: str, after: str) -> bool:
-    if not 10 <= len(_digits(match[0])) <= 16 or _MONEY_OR_TIME.match(after):
+    if not 10 <= len(_digits(match[0])) <= 16 or _OF_A_THING.search(before):
         return False
-    if _OF_A_THING.search(before):
+    if _DATE.match(match[0]) or _MONEY_OR_TIME.match(after):
         return False
     return bool(_ACCOUNT_NAMED.search(before) or _ACCOUNT_NAMED_AFTER.match(after))
 
 
 # --- addresses ----------------------------------------------------------------------------------------
-_PROVINCE = rf"(?:(?:{_REGION}|충청[남북]|전라[남북]|경상[남북])(?:특별자치[시도]|특별시|광역시|[도시])?)"
+_PROVINCE = (
+    rf"(?:(?:{_REGION}|충청[남북]|전라[남북]|경상[남북])(?:특별자치[시도]|특별시|광역시|[도시])?)"
+)
 _TOWN = r"[가-힣]{1,6}\d?[읍면동리가]"
 # 12번 is a number of times, 12번지 a plot.
-_NOT_COUNTED = (
-    r"(?![\d\0]| ?(?:[회개시분원%년월차대점명만천주박권장건kgcmKGCM]|일(?!원)|호선|호점|번(?![지길])))"
-)
+_NOT_COUNTED = r"(?![\d\0]| ?(?:[회개시분원%년월차대점명만천주박권장건kgcmKGCM]|일(?!원)|호선|호점|번(?![지길])))"
 _PLOT = rf"(?:지하 ?|산 ?)?\d{{1,5}}(?:-\d{{1,5}})?{_NOT_COUNTED}(?:번지)?"
 _ROAD = r"[가-힣A-Za-z\d.·]{1,20}?(?:로|길)(?:\d가| ?\d{1,4}(?:번[가-하]?|[가-하])?길)?"
 _UNIT = r"(?:(?:지하 ?|[A-Z가-하] ?)?\d{1,4}(?:동|호|층|단지)|\d{2,4}-\d{2,4}(?![\d\0-]))"
@@ -371,10 +349,6 @@ _ADDRESS = re.compile(
 )
 
 
-def _addresses(copy: str) -> Iterator[Span]:
-    return _found("address", _ADDRESS, copy)
-
-
 def _digits(text: str) -> str:
     return "".join(filter(str.isdecimal, text))
 
@@ -387,3 +361,17 @@ def _apart(spans: list[Span]) -> Iterator[Span]:
             continue
         yield start, end, kind
         reached = end
+
+
+# The most specific first: what one finds the next cannot see.
+_DETECTORS: Final[tuple[tuple[re.Pattern[str], Detector], ...]] = (
+    (_MAYBE_EMAIL, partial(_found, "email", _EMAIL, None)),
+    (_MAYBE_NUMBER, _residents),
+    (_MAYBE_NUMBER, _phones),
+    (_MAYBE_NUMBER, _cards),
+    (_MAYBE_NUMBER, partial(_found, "licence", _LICENCE, _is_licence)),
+    (_MAYBE_NUMBER, partial(_found, "business", _BUSINESS, _is_business)),
+    (_MAYBE_NUMBER, partial(_found, "account", _ACCOUNT, _is_account)),
+    (_MAYBE_NUMBER, partial(_found, "passport", _PASSPORT, _is_passport)),
+    (_MAYBE_NUMBER, partial(_found, "address", _ADDRESS, None)),
+)

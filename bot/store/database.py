@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 
 from bot.store.tables import HEAD
@@ -63,25 +64,27 @@ class _Done:
 class Database:
     """An open database; belongs to the event loop it was opened in."""
 
-    def __init__(self, path: Path, writer: Connection) -> None:
-        """For `open` alone: `writer` is a connection to a migrated database."""
+    def __init__(self, path: Path, writer: Connection, *readers: Connection) -> None:
+        """For `open` alone, which makes the connections."""
         self.commits = 0
         """Transactions written so far; fewer than the writes when they came together."""
-        self._path = path
+        self.path = path
+        """The file."""
         self._writer = writer
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
         self._waiting: list[_Job] = []
         self._closing = False
-        # Its own pool, since the loop's default one may be full of embedding.
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+        self._idle = list(readers)
+        # A pool of its own, since the loop's default one may be full of embedding.
+        self._readers = ThreadPoolExecutor(len(readers), thread_name_prefix="store-reader")
         self._thread = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
         self._thread.start()
 
     @classmethod
     async def open(cls, path: Path, *, synchronous: Synchronous) -> Database:
         """Opens the file, creating it and bringing its tables up to date; StoreError if it cannot."""
-        return cls(path, await asyncio.to_thread(_connect, path, synchronous))
+        return cls(path, *await asyncio.to_thread(_connect, path, synchronous))
 
     async def close(self) -> None:
         """Writes what waits, then lets go of the file."""
@@ -112,19 +115,26 @@ class Database:
 
     def _refuse_if_closed(self) -> None:
         if self._closing:
-            raise StoreError(f"{self._path} is closed")
+            raise StoreError(f"{self.path} is closed")
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         try:
-            with self._writer.engine.begin() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            raise _explained(error, self._path) from error
+            connection = self._idle.pop()  # there are as many as threads that come here
+            try:
+                with connection.begin():
+                    return work(connection)
+            finally:
+                self._idle.append(connection)
+        except Exception as error:
+            if told := _explained(error, self.path):
+                raise told from error
+            raise
 
     def _finish(self) -> None:
         self._thread.join()
         self._readers.shutdown()
-        _disconnect(self._writer)
+        for connection in (*self._idle, self._writer):
+            connection.close()
 
     def _write_all(self) -> None:
         """The writer thread: everything that waits goes into one transaction, until closed."""
@@ -143,26 +153,28 @@ class Database:
     def _commit(self, batch: Sequence[_Job]) -> list[_Done]:
         try:
             with self._writer.begin():
-                done = [self._attempt(job) for job in batch]
+                # Savepoints go to the driver directly: through the engine they cost as much as a write.
+                cursor = self._writer.connection.cursor()
+                done = [self._attempt(job, cursor) for job in batch]
         except Exception as error:  # noqa: BLE001 - whatever it is, its callers are told
             # Nothing of the batch is stored. An error of its own for each, as each adds a traceback.
-            told = str(_explained(error, self._path))
+            told = str(_explained(error, self.path) or f"{self.path} was not written: {error}")
             return [_Done(job, error=StoreError(told)) for job in batch]
         self.commits += 1
         return done
 
-    def _attempt(self, job: _Job) -> _Done:
+    def _attempt(self, job: _Job, cursor: DBAPICursor) -> _Done:
         """One job in a savepoint. Raises if the whole transaction is lost, as on a full disk."""
-        savepoint = self._writer.begin_nested()
+        cursor.execute("SAVEPOINT job")
         try:
             result = job.work(self._writer)
         except Exception as error:  # noqa: BLE001 - it belongs to the job's caller
             try:
-                savepoint.rollback()
-            except DBAPIError:  # SQLite has rolled back everything: the first error says why
+                cursor.execute("ROLLBACK TO SAVEPOINT job")
+            except Exception:  # noqa: BLE001 - SQLite has rolled back everything, `error` says why
                 raise error from None
-            return _Done(job, error=_explained(error, self._path))
-        savepoint.commit()
+            return _Done(job, error=_explained(error, self.path) or error)
+        cursor.execute("RELEASE SAVEPOINT job")
         return _Done(job, result=result)
 
 
@@ -176,8 +188,8 @@ def _resolve(done: Sequence[_Done]) -> None:
             each.job.future.set_result(each.result)
 
 
-def _connect(path: Path, synchronous: Synchronous) -> Connection:
-    """The writer's connection to a database that is up to date."""
+def _connect(path: Path, synchronous: Synchronous) -> list[Connection]:
+    """The writer's connection and the readers' ones, to a database that is up to date."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
@@ -186,31 +198,27 @@ def _connect(path: Path, synchronous: Synchronous) -> Connection:
     except OSError as error:
         raise StoreError(f"{path} cannot be created: {error.strerror}") from error
     engine = _engine(path, synchronous)
+    connections: list[Connection] = []
     try:
         writer = engine.connect().execution_options(**{_WRITES: True})
-    except DBAPIError as error:
-        engine.dispose()
-        raise _explained(error, path) from error
-    try:
+        connections.append(writer)
         _use_wal(writer)
         _migrate(writer, path)
+        connections += [engine.connect() for _ in range(_READERS)]
     except Exception as error:
-        _disconnect(writer)
-        raise _explained(error, path) from error
-    return writer
-
-
-def _disconnect(writer: Connection) -> None:
-    writer.close()
-    writer.engine.dispose()
+        for connection in connections:
+            connection.close()
+        if told := _explained(error, path):
+            raise told from error
+        raise
+    return connections
 
 
 def _engine(path: Path, synchronous: Synchronous) -> Engine:
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
         connect_args={"timeout": _PATIENCE, "check_same_thread": False},
-        pool_size=_READERS + 1,
-        max_overflow=0,
+        poolclass=sa.NullPool,  # the writer and every reader keep theirs
         hide_parameters=True,  # errors are logged, customers' words are not
     )
 
@@ -226,7 +234,7 @@ def _engine(path: Path, synchronous: Synchronous) -> Engine:
     def begin(connection: Connection) -> None:
         # A writer asks for the lock at once: one that upgrades midway is refused without waiting.
         writes = connection.get_execution_options().get(_WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
@@ -282,12 +290,10 @@ def _revision(connection: Connection, path: Path) -> str | None:
     return None
 
 
-def _explained(error: Exception, path: Path) -> Exception:
-    """The StoreError that tells an operator what to do; a bug stays what it is."""
+def _explained(error: Exception, path: Path) -> StoreError | None:
+    """What an operator can do about it; None for a bug."""
     fault = _FAULTS.get(_code(error))
-    if fault is None:
-        return error
-    return StoreError(fault.format(path=path))
+    return None if fault is None else StoreError(fault.format(path=path))
 
 
 def _code(error: Exception) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
-from functools import cache
+from functools import cache, partial
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -15,22 +15,22 @@ R = TypeVar("R")
 
 def dump(value: object) -> str:
     """JSON text of a record, or of plain data. A date within free-form metadata becomes ISO text."""
-    text = json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":"))
-    if text.isascii() or _encodable(text):
-        return text
-    return json.dumps(value, default=_plain, separators=(",", ":"))
+    text = _TEXT.encode(value)
+    return text if text.isascii() or _is_unicode(text) else _ASCII.encode(value)
 
 
 def load(kind: type[R], text: str) -> R:
     """The record of this type that `dump` wrote; a field added since then has its default."""
-    record: R = _reader(kind)(json.loads(text))
-    return record
+    hashable: Any = kind  # mypy holds a class for unhashable
+    read: Callable[[Any], R] = _reader(hashable)
+    return read(json.loads(text))
 
 
 def _plain(value: object) -> object:
     """What json asks for when it meets something that is not JSON."""
-    if is_dataclass(value):
-        return {name: getattr(value, name) for name in _readers(type(value))}
+    kind: Any = type(value)  # mypy holds a class for unhashable
+    if names := _names(kind):
+        return {name: getattr(value, name) for name in names}
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, date):  # datetimes are dates
@@ -38,13 +38,23 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be stored")
 
 
-def _encodable(text: str) -> bool:
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass; none for another type."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
+
+
+def _is_unicode(text: str) -> bool:
     """Whether it is valid Unicode: JSON from outside may carry half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
     return True
+
+
+_TEXT = json.JSONEncoder(default=_plain, ensure_ascii=False, separators=(",", ":"))
+_ASCII = json.JSONEncoder(default=_plain, separators=(",", ":"))
 
 
 @cache
@@ -54,14 +64,17 @@ def _readers(kind: type) -> dict[str, Callable[[Any], Any]]:
     return {field.name: _reader(hints[field.name]) for field in fields(kind)}
 
 
+def _record(kind: Any, value: Mapping[str, Any]) -> Any:
+    known = _readers(kind).items()
+    return kind(**{name: read(value[name]) for name, read in known if name in value})
+
+
 @cache
 def _reader(kind: Any) -> Callable[[Any], Any]:
     """What turns JSON into a value of this type."""
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
-        return lambda value: kind(
-            **{name: read(value[name]) for name, read in _readers(kind).items() if name in value}
-        )
+        return partial(_record, kind)
     if kind is datetime:
         return datetime.fromisoformat
     if origin is tuple:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, func
+from sqlalchemy import Connection, bindparam
 
 from bot.store.database import Database, Synchronous
 from bot.store.records import dump, load
+from bot.store.stats import NO_ANSWER, Stats, count
 from bot.store.tables import feedback, inbox, insert, outbox, sessions, turns, vectors
 from brain.memory import Session
 from brain.messages import Action, Address, Event, Message, Receipt, Reply, Turn
@@ -23,31 +25,39 @@ T = TypeVar("T")
 _CHUNK = 500
 """Rows in one statement: databases bound the number of variables, and other writes wait meanwhile."""
 _FINAL = ("delivered", "refused")
-_NO_ANSWER = ("command", "busy", "silent")
-"""Kinds of reply that answered no question."""
 
 _RECEIVE = insert(inbox).on_conflict_do_nothing()
+_SAVE = insert(sessions)
+_SAVE = _SAVE.on_conflict_do_update(
+    index_elements=sessions.primary_key.columns,
+    set_={"document": _SAVE.excluded.document, "updated_at": _SAVE.excluded.updated_at},
+)
+_VOTE = insert(feedback)
+_VOTE = _VOTE.on_conflict_do_update(
+    index_elements=feedback.primary_key.columns,
+    set_={"value": _VOTE.excluded.value, "at": _VOTE.excluded.at},
+)
+# Statements of every message are built once: building one costs more than running it.
+_ANSWERED = (
+    inbox.update()
+    .where(inbox.c.channel == bindparam("of"), inbox.c.event_id == bindparam("which"))
+    .values(state="answered", turn=bindparam("by"))
+)
+_RECEIPT = (
+    outbox.update()
+    .where(outbox.c.id == bindparam("which"), outbox.c.state.not_in(_FINAL))
+    .values(
+        state=bindparam("outcome"),
+        native_ids=bindparam("native"),
+        reason=bindparam("why"),
+        attempts=outbox.c.attempts + 1,
+        updated_at=bindparam("now"),
+    )
+)
+_SESSION = sa.select(sessions.c.document).where(
+    *(sessions.c[name] == bindparam(name) for name in ("channel", "conversation", "user"))
+)
 _KEEP_VECTORS = insert(vectors).on_conflict_do_nothing()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
-    """Counts for `/stats`."""
-
-    messages: int
-    """Customers' messages, answered or waiting."""
-    turns: Mapping[str, int]
-    """Turns by kind of reply."""
-    failures: Mapping[str, int]
-    """Failed turns by name of the error."""
-    up: int
-    """Votes that a reply helped."""
-    down: int
-    """Votes that it did not."""
-    conversations: int
-    """Conversations that had a turn."""
-    response_ms: float | None
-    """Median time of a turn that answered; None without any."""
 
 
 class Store:
@@ -88,13 +98,12 @@ class Store:
 
     async def session(self, address: Address) -> Session:
         """What the conversation remembers; empty when it is new or was reset."""
-        query = sa.select(sessions.c.document).where(*_is(sessions, address))
 
         def work(db: Connection) -> Session:
-            document = db.scalar(query)
+            document = db.scalar(_SESSION, _columns(address))
             if document is None:
                 return Session(address=address)
-            return Session.load(address, load(dict, document))
+            return Session.load(address, json.loads(document))
 
         return await self.database.read(work)
 
@@ -121,11 +130,8 @@ class Store:
                 },
             )
             if turn.remember:
-                row = {"document": dump(session.dump()), "updated_at": turn.started_at}
-                save = insert(sessions).on_conflict_do_update(
-                    index_elements=sessions.primary_key.columns, set_=row
-                )
-                db.execute(save, where | row)
+                document = dump(session.dump())
+                db.execute(_SAVE, {**where, "document": document, "updated_at": turn.started_at})
             if turn.reply.kind != "silent":
                 db.execute(
                     outbox.insert(),
@@ -146,18 +152,14 @@ class Store:
 
     async def receipt(self, reply_id: str, receipt: Receipt, *, at: datetime) -> None:
         """Notes what became of a reply. The first final word (delivered, refused) stands."""
-        update = (
-            outbox.update()
-            .where(outbox.c.id == reply_id, outbox.c.state.not_in(_FINAL))
-            .values(
-                state=receipt.outcome,
-                native_ids=dump(receipt.native_ids),
-                reason=receipt.reason,
-                attempts=outbox.c.attempts + 1,
-                updated_at=at,
-            )
-        )
-        await self.database.write(lambda db: db.execute(update))
+        row = {
+            "which": reply_id,
+            "outcome": receipt.outcome,
+            "native": dump(receipt.native_ids),
+            "why": receipt.reason,
+            "now": at,
+        }
+        await self.database.write(lambda db: db.execute(_RECEIPT, row))
 
     async def unanswered(self) -> list[Event]:
         """Events that wait for their turn, in order of arrival."""
@@ -178,9 +180,7 @@ class Store:
     async def undelivered(self) -> list[tuple[Address, Reply]]:
         """Replies that no channel has spoken about yet, in the order they were made."""
         query = (
-            sa.select(
-                outbox.c.channel, outbox.c.conversation, outbox.c.user, outbox.c.document
-            )
+            sa.select(outbox.c.channel, outbox.c.conversation, outbox.c.user, outbox.c.document)
             .where(outbox.c.state == "pending")
             .order_by(outbox.c.seq)
         )
@@ -199,9 +199,150 @@ class Store:
     async def history(self, address: Address, limit: int = 30) -> list[tuple[str, Reply]]:
         """The customer's words and the reply of the last remembered turns, oldest first."""
         recent = await self.database.read(lambda db: _remembered(db, address, limit))
-        return [(turn.said, turn.reply) for turn in reversed(recent)]
+        return [
+            ("\n".join(message.text for message in turn.messages), turn.reply)
+            for turn in reversed(recent)
+        ]
 
     async def last_turn(self, address: Address) -> Turn | None:
         """The newest remembered turn of the conversation."""
         newest = await self.database.read(lambda db: _remembered(db, address, 1))
         return newest[0] if newest else None
+
+    async def reset(self, address: Address) -> None:
+        """Forgets the conversation: no session, no history. Its turns stay for the statistics."""
+
+        def work(db: Connection) -> None:
+            db.execute(sessions.delete().where(*_is(sessions, address)))
+            db.execute(
+                turns.update()
+                .where(*_is(turns, address), turns.c.remembered)
+                .values(remembered=False)
+            )
+
+        await self.database.write(work)
+
+    async def known(self, address: Address, *, before: datetime) -> bool:
+        """Whether this person had a question answered before that time, in any conversation."""
+        query = sa.select(
+            sa.exists().where(
+                turns.c.channel == address.channel,
+                turns.c.user == address.user,
+                turns.c.at < before,
+                turns.c.failure == "",
+                turns.c.kind.not_in(NO_ANSWER),
+            )
+        )
+        return bool(await self.database.read(lambda db: db.scalar(query)))
+
+    async def feedback(self, action: Action) -> bool:
+        """Counts a vote, the last of each person; the action is answered by it.
+
+        False, and nothing is counted, for a turn that this conversation never had and for a value
+        other than `up` and `down`: whatever a client may send.
+        """
+        address = action.address
+        query = sa.select(turns.c.id).where(
+            turns.c.id == action.about,
+            turns.c.channel == address.channel,
+            turns.c.conversation == address.conversation,
+        )
+
+        def work(db: Connection) -> bool:
+            _answered(db, [action], turn=None)
+            if action.value not in ("up", "down") or db.scalar(query) is None:
+                return False
+            row = {"turn": action.about, "value": action.value, "at": action.sent_at}
+            db.execute(_VOTE, _columns(address) | row)
+            return True
+
+        return await self.database.write(work)
+
+    async def stats(self, *, since: datetime | None = None) -> Stats:
+        """What happened, from that time on or ever."""
+        return await self.database.read(lambda db: count(db, since))
+
+    async def vectors(self, fingerprint: str, hashes: Sequence[str]) -> dict[str, bytes]:
+        """The vectors kept for this embedder, by hash of the text; those unknown are left out."""
+
+        def work(db: Connection) -> dict[str, bytes]:
+            found: dict[str, bytes] = {}
+            for chunk in _chunks(hashes):
+                query = sa.select(vectors.c.hash, vectors.c.vector).where(
+                    vectors.c.fingerprint == fingerprint, vectors.c.hash.in_(chunk)
+                )
+                found.update((row.hash, row.vector) for row in db.execute(query))
+            return found
+
+        return await self.database.read(work)
+
+    async def keep_vectors(self, fingerprint: str, vectors: Mapping[str, bytes]) -> None:
+        """Keeps vectors of this embedder by hash of the text; one that is there already stays."""
+        for chunk in _chunks(vectors.items()):
+            rows: list[dict[str, str | bytes]] = [
+                {"fingerprint": fingerprint, "hash": key, "vector": vector} for key, vector in chunk
+            ]
+            await self.database.write(partial(_keep, rows))
+
+    async def prune(self, *, before: datetime) -> int:
+        """Removes events answered and replies delivered or refused before that time; how many.
+
+        An event that is gone can come in anew: keep them longer than any channel redelivers.
+        """
+        answered = sa.select(inbox.c.seq).where(
+            inbox.c.state == "answered", inbox.c.received_at < before
+        )
+        final = sa.select(outbox.c.seq).where(
+            outbox.c.state.in_(_FINAL), outbox.c.updated_at < before
+        )
+        return await self._remove(inbox, answered) + await self._remove(outbox, final)
+
+    async def _remove(self, table: sa.Table, query: sa.Select[tuple[int]]) -> int:
+        """Deletes the rows that the query names, some at a time, so that customers do not wait."""
+        old = await self.database.read(lambda db: [row.seq for row in db.execute(query)])
+        for chunk in _chunks(old):
+            await self.database.write(partial(_delete, table, chunk))
+        return len(old)
+
+
+def _columns(address: Address) -> dict[str, str]:
+    return {
+        "channel": address.channel,
+        "conversation": address.conversation,
+        "user": address.user,
+    }
+
+
+def _is(table: sa.Table, address: Address) -> list[sa.ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in _columns(address).items()]
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk
+
+
+def _keep(rows: list[dict[str, str | bytes]], db: Connection) -> None:
+    db.execute(_KEEP_VECTORS, rows)
+
+
+def _delete(table: sa.Table, keys: list[int], db: Connection) -> None:
+    db.execute(table.delete().where(table.c.seq.in_(keys)))
+
+
+def _answered(db: Connection, events: Sequence[Event], *, turn: str | None) -> None:
+    rows = [{"of": event.address.channel, "which": event.id, "by": turn} for event in events]
+    if rows:  # a turn may be nobody's answer
+        db.execute(_ANSWERED, rows)
+
+
+def _remembered(db: Connection, address: Address, limit: int) -> list[Turn]:
+    """The last remembered turns, newest first."""
+    query = (
+        sa.select(turns.c.document)
+        .where(*_is(turns, address), turns.c.remembered)
+        .order_by(turns.c.seq.desc())
+        .limit(limit)
+    )
+    return [load(Turn, document) for document in db.scalars(query)]

@@ -154,6 +154,7 @@ def _document(request: web.Request, text: str, media_type: str) -> web.StreamRes
 def _headers(
     frame_ancestors: Sequence[str],
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    ancestors = " ".join(("'self'", *frame_ancestors))
     policy = "; ".join(
         [
             "default-src 'none'",
@@ -161,7 +162,7 @@ def _headers(
             "style-src 'self'",
             "img-src 'self' data:",
             "connect-src 'self'",
-            f"frame-ancestors {' '.join(["'self'", *frame_ancestors])}",
+            f"frame-ancestors {ancestors}",
             "base-uri 'none'",
             "form-action 'none'",
             "require-trusted-types-for 'script'",

@@ -6,17 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-BlockKind = Literal["paragraph", "list", "table", "code", "faq"]
+BlockKind = Literal["paragraph", "list", "table", "code", "record", "faq"]
+
+LONGEST_HEADING = 100
+"""Characters: a longer heading is a paragraph that somebody made bold; its beginning names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A paragraph, list, table, piece of code or FAQ answer."""
+    """A paragraph, list, table, piece of code, row of a CSV file or FAQ answer."""
 
     kind: BlockKind
     """What it is."""
     parts: tuple[str, ...]
-    """One text per list item or table row; one in all for a paragraph, code and an answer."""
+    """One text per list item or table row; one in all for everything else."""
     also: tuple[str, ...] = ()
     """Of a FAQ answer: the question and its other wordings, the question first."""
 
@@ -75,19 +78,26 @@ class Outline:
     """Sections in the making: headings open them, blocks fill them."""
 
     def __init__(self, title: str) -> None:
-        self.title = title
+        self.title = shortened(title)
         self._path: list[tuple[int, str]] = []
+        self._empty = False  # whether nothing stands under the last heading yet
         self._blocks: list[Block] = []
         self._sections: list[Section] = []
 
     def heading(self, level: int, text: str) -> None:
         """Open the section `text` below the nearest heading of a smaller level."""
         self.close(level)
-        if text and (self._path or text != self.title):
-            self._path.append((level, text))
+        self._empty = bool(text) and (bool(self._path) or text != self.title)
+        if self._empty:
+            self._path.append((level, shortened(text)))
+        if len(text) > LONGEST_HEADING:
+            self.add("paragraph", [text])
 
     def close(self, level: int) -> None:
         """End every open section of this level or deeper."""
+        if self._empty and self._path[-1][0] >= level:
+            # A heading with nothing under it says something by itself.
+            self.add("paragraph", [self._path[-1][1]])
         self._flush()
         while self._path and self._path[-1][0] >= level:
             self._path.pop()
@@ -96,6 +106,7 @@ class Outline:
         """Append a block to the open section, if there is anything in it."""
         kept = tuple(part.strip() for part in parts if part.strip())
         if kept:
+            self._empty = False
             self._blocks.append(Block(kind=kind, parts=kept))
 
     def entry(
@@ -103,13 +114,14 @@ class Outline:
     ) -> None:
         """Append a FAQ entry, a section of its own."""
         self._flush()
-        heading = (self.title, *(text for _, text in self._path), question)
+        self._empty = False
+        heading = (self.title, *(text for _, text in self._path), shortened(question))
         block = Block(kind="faq", parts=(answer,), also=(question, *also))
         self._sections.append(Section(heading=heading, blocks=(block,), metadata=metadata))
 
     def sections(self) -> tuple[Section, ...]:
         """Everything so far."""
-        self._flush()
+        self.close(0)
         return tuple(self._sections)
 
     def _flush(self) -> None:
@@ -118,6 +130,13 @@ class Outline:
         heading = (self.title, *(text for _, text in self._path))
         self._sections.append(Section(heading=heading, blocks=tuple(self._blocks)))
         self._blocks.clear()
+
+
+def shortened(heading: str) -> str:
+    """A heading of bounded length."""
+    if len(heading) <= LONGEST_HEADING:
+        return heading
+    return heading[: LONGEST_HEADING - 1].rstrip() + "…"
 
 
 # Column names that say nothing: a row of such a table reads better as "무게: 1.2kg".

@@ -14,15 +14,22 @@ from brain.knowledge.html import read_html
 from brain.knowledge.strict_yaml import load_mapping
 
 if TYPE_CHECKING:
+    from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
     from markdown_it.tree import SyntaxTreeNode
 
 LONGEST_LINE = 100_000
 """Characters: prose has no such lines, exported data has."""
 
+LONGEST_INLINE = 5_000
+"""Characters of one Markdown paragraph: a longer one is taken as it is, since reading its emphasis and
+links can take time that grows with the square of its length."""
+
 _FENCE = re.compile(r"---[ \t]*\n")
-_LONE_HEADING = re.compile(r"[^.!?。:,]{1,40}\n")
-_MARKED_HEADING = re.compile(r"(?:[■□◆◇▶▷●○※]\s*|[\[【<](?=[^\]】>]{1,40}[\]】>]$))(.{1,60}?)[\]】>]?$")
+_LONE_HEADING = re.compile(r"[^.!?。:,\n]{1,40}")
+_MARKED_HEADING = re.compile(
+    r"(?:[■□◆◇▶▷●○※]\s*|[\[【<](?=[^\]】>]{1,40}[\]】>]$))(.{1,60}?)[\]】>]?$"
+)
 _ARTICLE = re.compile(r"제\s?\d+\s?[조장절](?:의\s?\d+)?\s?(?:[(\[].{1,40}[)\]])?$")
 _UNDERLINE = re.compile(r"(?:={3,}|-{3,}|─{3,})$")
 _ITEM = re.compile(r"\s*(?:[-*•·‣▪]|\d{1,3}[.)]|[①-⑳]|[가-하][.)])\s+\S")
@@ -38,13 +45,12 @@ def read_markdown(text: str, name: str) -> Content:
     _refuse_long_lines(text)
     metadata, body = _front_matter(text)
     tree = _markdown_tree(body)
-    tops = [node for node in tree.children if node.type == "heading" and node.tag == "h1"]
-    only = _inline(tops[0]) if len(tops) == 1 and tree.children[0] is tops[0] else ""
-    title = _title(metadata) or only or name
+    nodes = tree.children
+    tops = [node for node in nodes if node.type == "heading" and node.tag == "h1"]
+    headline = _inline(tops[0]) if len(tops) == 1 and nodes[0] is tops[0] else ""
+    title = _title(metadata) or headline or name
     outline = Outline(title)
-    for node in tree.children:
-        if node is tops[0] if only == title else False:
-            continue
+    for node in nodes[1:] if headline == title else nodes:
         _add(outline, node)
     return Content(title=title, metadata={**metadata, "title": title}, sections=outline.sections())
 
@@ -55,12 +61,12 @@ def read_text(text: str, name: str) -> Content:
     metadata, body = _front_matter(text)
     paragraphs = [block for block in re.split(r"\n[ \t]*\n", body.strip("\n")) if block.strip()]
     title = _title(metadata)
-    if not title and len(paragraphs) > 1 and _LONE_HEADING.fullmatch(paragraphs[0].strip() + "\n"):
+    if not title and len(paragraphs) > 1 and _lone(paragraphs[0]):
         title = paragraphs.pop(0).strip()
         title = marked.group(1) if (marked := _MARKED_HEADING.match(title)) else title
     outline = Outline(title or name)
-    for paragraph in paragraphs:
-        _add_plain(outline, paragraph)
+    for paragraph, following in zip(paragraphs, [*paragraphs[1:], ""], strict=True):
+        _add_plain(outline, paragraph, heads=bool(following) and not _lone(following))
     metadata = {**metadata, "title": outline.title}
     return Content(title=outline.title, metadata=metadata, sections=outline.sections())
 
@@ -70,7 +76,9 @@ def read_faq(text: str, name: str) -> Content:
     document = load_mapping(text)
     entries = document.pop("faq", None)
     if not isinstance(entries, list) or not entries:
-        raise DocumentError("no `faq` list: expected `faq:` with `- question: ...` and `answer: ...`")
+        raise DocumentError(
+            "no `faq` list: expected `faq:` with `- question: ...` and `answer: ...`"
+        )
     metadata = _metadata(document)
     outline = Outline(_title(metadata) or name)
     for number, entry in enumerate(entries, 1):
@@ -112,7 +120,7 @@ def read_csv(text: str, name: str) -> Content:
         else:
             label = next((value for value in row if _wordy(value)), "")
             outline.heading(1, label if len(label) <= 60 else "")
-            outline.add("table", [row_sentence(header, row)])
+            outline.add("record", [row_sentence(header, row)])
     return Content(title=name, metadata={"title": name}, sections=outline.sections())
 
 
@@ -123,7 +131,16 @@ def _markdown_tree(text: str) -> SyntaxTreeNode:
     from markdown_it import MarkdownIt
     from markdown_it.tree import SyntaxTreeNode
 
-    return SyntaxTreeNode(MarkdownIt("commonmark").enable("table").parse(text))
+    markdown = MarkdownIt("commonmark").enable("table")
+    markdown.core.ruler.at("inline", _parse_inline)
+    return SyntaxTreeNode(markdown.parse(text))
+
+
+def _parse_inline(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type == "inline" and len(token.content) <= LONGEST_INLINE:
+            token.children = []
+            state.md.inline.parse(token.content, state.md, state.env, token.children)
 
 
 def _add(outline: Outline, node: SyntaxTreeNode) -> None:
@@ -184,6 +201,8 @@ def _inline(node: SyntaxTreeNode) -> str:
     """Inline Markdown as plain text; the addresses of links follow at the end."""
     inline = node if node.type == "inline" else next(iter(node.children), None)
     tokens: Sequence[Token] = (inline.token.children or []) if inline and inline.token else []
+    if inline and inline.token and not tokens:
+        return inline.token.content.strip()
     parts: list[str] = []
     links: list[str] = []
     label_from = 0
@@ -206,14 +225,22 @@ def _inline(node: SyntaxTreeNode) -> str:
 # ---- plain text
 
 
-def _add_plain(outline: Outline, paragraph: str) -> None:
-    """Append one paragraph of a text file, which may hold headings, questions and lists."""
+def _lone(paragraph: str) -> bool:
+    """Whether a paragraph is one short line that is no sentence: a heading, if text follows."""
+    return _LONE_HEADING.fullmatch(paragraph.strip()) is not None
+
+
+def _add_plain(outline: Outline, paragraph: str, *, heads: bool) -> None:
+    """Append one paragraph of a text file, which may hold headings, questions and lists.
+
+    `heads`: text follows that a lone line would be the heading of.
+    """
     lines = paragraph.split("\n")
-    if len(lines) == 1 and _LONE_HEADING.fullmatch(lines[0].strip() + "\n"):
-        marked = _MARKED_HEADING.match(lines[0].strip())
-        if marked or not (_ITEM.match(lines[0]) or _QUESTION.match(lines[0])):
-            outline.heading(1, marked.group(1).strip() if marked else lines[0].strip())
-            return
+    if heads and _lone(paragraph) and not (_ITEM.match(lines[0]) or _QUESTION.match(lines[0])):
+        line = paragraph.strip()
+        marked = _MARKED_HEADING.match(line)
+        outline.heading(1, marked.group(1).strip() if marked else line)
+        return
     run: list[str] = []
     for index, line in enumerate(lines):
         stripped = line.strip()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from brain.errors import DocumentError
 from brain.knowledge.document import Content, Outline, row_sentence
 
 if TYPE_CHECKING:
@@ -22,8 +23,16 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _QUESTION_LEVEL = 7
 """Level of a `summary` or a `dt` that asks: below every heading."""
 _BLOCKS = frozenset(
-    "p div section article main header blockquote figure figcaption address dl dd details "
-    "td th tr table tbody hr fieldset center body".split()
+    {"p", "div", "section", "article", "main", "header", "blockquote", "figure", "figcaption"}
+    | {"address", "dl", "dd", "details", "td", "th", "tr", "table", "tbody", "hr", "fieldset"}
+    | {"center", "body"}
+)
+_DEEPEST = 1_000
+"""Elements open at once: the parser's time grows with the square of it."""
+_OPENING = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
+_SELF_CLOSING = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track"}
+    | {"wbr", "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "option"}
 )
 _WIDEST = 50
 """Columns and rows that one cell may span."""
@@ -33,6 +42,7 @@ def read_html(text: str, name: str) -> Content:
     """The main content of a page; headings give the sections, tables are read by row."""
     from selectolax.lexbor import LexborHTMLParser
 
+    _refuse_deep(text)
     page = LexborHTMLParser(text)
     root = _main(page)
     headline = page.css_first("title")
@@ -63,6 +73,15 @@ def _main(page: LexborHTMLParser) -> LexborNode | None:
         for node in root.css("header"):
             node.decompose()
     return root
+
+
+def _refuse_deep(text: str) -> None:
+    depth = 0
+    for tag in _OPENING.finditer(text):
+        if tag.group(2).lower() not in _SELF_CLOSING:
+            depth = max(0, depth - 1) if tag.group(1) else depth + 1
+        if depth > _DEEPEST:
+            raise DocumentError(f"elements are nested deeper than {_DEEPEST:,} levels")
 
 
 def _metadata(page: LexborHTMLParser) -> dict[str, Any]:
@@ -109,32 +128,39 @@ class _Reader:
             self._text.append(re.sub(r"\s+", " ", node.text_content or ""))
         elif tag == "br":
             self._text.append("\n")
-        elif tag in _HEADINGS or tag == "summary":
-            self._flush()
-            self.outline.heading(_HEADINGS.get(tag, _QUESTION_LEVEL), _words(node))
-            return True
-        elif tag == "dt":
-            self._flush()
-            self._define(_words(node))
-            return True
-        elif tag == "pre":
-            self._flush()
-            self.outline.add("code", [node.text() or ""])
-            return True
-        elif tag == "table":
-            return self._table(node)
         elif tag in {"ul", "ol"}:
-            if self._lists:
-                self._item()
-            else:
-                self._flush()
-            self._lists.append(_start(node) if tag == "ol" else None)
+            self._open_list(_start(node) if tag == "ol" else None)
         elif tag == "li":
             self._item()
             self._text.append(self._marker())
         elif tag in _BLOCKS:
             self._flush()
+            return tag == "table" and self._table(node)
+        else:
+            return self._whole(node, tag)
         return False
+
+    def _whole(self, node: LexborNode, tag: str) -> bool:
+        """Take in an element whose text is one: a heading, a term, code."""
+        if tag in _HEADINGS or tag == "summary":
+            self._flush()
+            self.outline.heading(_HEADINGS.get(tag, _QUESTION_LEVEL), _words(node))
+        elif tag == "dt":
+            self._flush()
+            self._define(_words(node))
+        elif tag == "pre":
+            self._flush()
+            self.outline.add("code", [node.text() or ""])
+        else:
+            return False
+        return True
+
+    def _open_list(self, number: int | None) -> None:
+        if self._lists:
+            self._item()
+        else:
+            self._flush()
+        self._lists.append(number)
 
     def _leave(self, node: LexborNode) -> None:
         tag = node.tag or ""
@@ -170,7 +196,7 @@ class _Reader:
 
     def _item(self) -> None:
         """End the list item being read; one of an inner list joins the item it stands in."""
-        line = "".join(self._text).rstrip()
+        line = re.sub(r"\s*\n\s*", "\n", re.sub(r"(?<=\S) +", " ", "".join(self._text).rstrip()))
         self._text = []
         if not line.strip(" -"):
             return
@@ -181,7 +207,8 @@ class _Reader:
 
     def _flush(self) -> None:
         if self._lists:
-            self._text.append("\n")
+            if "".join(self._text).strip(" -.0123456789"):  # more than the item's marker
+                self._text.append("\n")
             return
         lines = (" ".join(line.split()) for line in "".join(self._text).split("\n"))
         text = "\n".join(line for line in lines if line)
@@ -193,7 +220,6 @@ class _Reader:
     def _table(self, table: LexborNode) -> bool:
         if table.css_first("table table, ul, ol, h1, h2, h3, h4"):
             return False  # a table that lays out the page: its cells are read as blocks
-        self._flush()
         rows = _grid(table)
         if not rows:
             return True

@@ -103,7 +103,7 @@ class Lexical:
                 for name in header["parts"]
             }
             return cls(parts, size=header["size"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise KnowledgeError(f"{folder}: no readable lexical index ({error})") from error
 
 

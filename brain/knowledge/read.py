@@ -59,7 +59,9 @@ def read_folder(folder: Path) -> tuple[list[Document], list[Problem]]:
         except DocumentError as error:
             problems.append(Problem(path=_printable(path), reason=str(error)))
         except OSError as error:
-            problems.append(Problem(path=_printable(path), reason=f"cannot be read: {error.strerror}"))
+            problems.append(
+                Problem(path=_printable(path), reason=f"cannot be read: {error.strerror}")
+            )
         except Exception as error:  # noqa: BLE001 - a parser's bug must not cost the other documents
             _log.warning("document not read: %s: %s", _printable(path), type(error).__name__)
             reason = f"cannot be read: {type(error).__name__} in its reader"
@@ -101,7 +103,9 @@ def decode(data: bytes) -> str:
         try:
             return _proper(data.decode("utf-16"))
         except UnicodeDecodeError as error:
-            raise DocumentError(f"not valid UTF-16 at byte {error.start}; save it as UTF-8") from None
+            raise DocumentError(
+                f"not valid UTF-16 at byte {error.start}; save it as UTF-8"
+            ) from None
     try:
         return _proper(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -128,7 +132,7 @@ def clean(text: str) -> str:
 
 
 def _proper(text: str) -> str:
-    if text.count("\0") * 10 > len(text):
+    if text.count("\0") * 10 > len(text) > 20:
         raise DocumentError("not text, or UTF-16 without its mark; save it as UTF-8")
     return text
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brain.knowledge.chunk import Chunk
-from brain.knowledge.confidence import Signals, assess
+from brain.knowledge.confidence import Signals, assess, margin
 from brain.knowledge.embed import Vector
 from brain.knowledge.lexical import Lexical, Scores, bigrams
 from brain.messages import Confidence, Passage
@@ -26,7 +26,7 @@ CANDIDATES = 50
 """Candidates that each part contributes."""
 DENSE_SHARE = 0.5
 """Weight of the cosine; the lexical parts share the rest equally."""
-LONGEST = 1000
+LONGEST = 400
 """Characters of a question that are looked up; of a longer one its beginning and its end."""
 
 _LAUGHTER = re.compile(r"[ㅋㅎㅠㅜ]+")
@@ -61,6 +61,8 @@ class Found:
     """Whether the best passage answers."""
     rewritten: str
     """The question as it was looked up."""
+    signals: Signals | None = None
+    """What the confidence was computed from; None when nothing could be looked up."""
 
 
 NOTHING = Confidence(level="low", probability=0.0)
@@ -100,12 +102,16 @@ def retrieve(
     }
     fused = _fused(parts)
     ranked = sorted(fused, key=lambda chunk: (-fused[chunk], chunk))
-    confidence = assess(Signals.of(text, cosines, parts["bigram"], index.lexical))
+    signals = Signals(
+        cosine=max(cosines.values(), default=0.0),
+        margin=margin(list(cosines.values())),
+        coverage=index.lexical.coverage(text, ranked[:1]),
+    )
     passages = tuple(
         _passage(index.chunks[chunk], fused[chunk], _raw(parts, chunk), text, near.get(chunk))
         for chunk in islice(_distinct(ranked, index.chunks), k)
     )
-    return Found(passages=passages, confidence=confidence, rewritten=text)
+    return Found(passages=passages, confidence=assess(signals), rewritten=text, signals=signals)
 
 
 def _allowed(chunks: Sequence[Chunk], where: Mapping[str, str] | None) -> npt.NDArray[np.bool_]:

@@ -43,7 +43,7 @@ def _build(text: str, first_line: int) -> Any:
     root: list[Any] = []
     stack: list[list[Any] | _Mapping] = [root]
     for event in yaml.parse(text, Loader=_LOADER):
-        line = first_line + event.start_mark.line
+        line = first_line + (event.start_mark.line if event.start_mark else 0)
         if isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
             stack.pop()
             continue

@@ -8,9 +8,18 @@ from __future__ import annotations
 import csv
 import random
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from public_retrieval import Vectors, _data, korquad, para_kqc, pieces, welfare
+import numpy as np
+from public_retrieval import Vectors, data, korquad, para_kqc, pieces, welfare
+
+from brain.knowledge.chunk import Chunk
+from brain.knowledge.confidence import Signals
+from brain.knowledge.embed import Vector
+from brain.knowledge.lexical import Lexical
+from brain.knowledge.retrieve import normalised, retrieve
 
 SEED = 20
 
@@ -22,59 +31,64 @@ class Source:
     title: str
     chunks: list[tuple[str, list[str]]]
     """Heading and pieces of every chunk."""
-    questions: list[tuple[str, int]]
-    """Question and index of the chunk that answers it (-1: only the subject is known)."""
+    questions: list[str]
+    """Questions that the chunks answer."""
 
 
 def welfare_prose(rng: random.Random) -> list[Source]:
-    """A service as running text made of ten answers; their questions, and ones about the rest."""
+    """Services as running text made of ten answers, asked with two of their questions."""
     sources = []
     for title, pairs in welfare().items():
-        pairs = rng.sample(pairs, len(pairs))
-        kept, rest = pairs[:10], pairs[10:]
-        chunks, owner = [], {}
-        for start in range(0, len(kept), 5):
-            part = kept[start : start + 5]
-            chunks.append((title, pieces(" ".join(answer for _, answer in part))))
-            owner |= {question: len(chunks) - 1 for question, _ in part}
-        asked = [(q, owner[q]) for q, _ in rng.sample(kept, min(2, len(kept)))]
-        asked += [(q, -1) for q, _ in rest[:1]]
-        sources.append(Source(title=title, chunks=chunks, questions=asked))
-    return sources
+        kept = rng.sample(pairs, len(pairs))[:10]
+        text = [" ".join(answer for _, answer in kept[i : i + 5]) for i in range(0, len(kept), 5)]
+        chunks = [(title, pieces(part)) for part in text]
+        questions = [question for question, _ in rng.sample(kept, min(2, len(kept)))]
+        sources.append(Source(title=title, chunks=chunks, questions=questions))
+    return sources[:220]
 
 
 def welfare_faq(rng: random.Random) -> list[Source]:
-    """A service as five questions with answers; other people's wordings of such questions."""
+    """Services as five questions with answers, asked with two other people's questions."""
     sources = []
     for title, pairs in welfare().items():
-        pairs = rng.sample(pairs, len(pairs))
-        chunks = [(f"{title} > {q}", pieces(a)) for q, a in pairs[:5]]
-        asked = [(q, -1) for q, _ in pairs[10:12]]
-        sources.append(Source(title=title, chunks=chunks, questions=asked))
-    return sources
+        mixed = rng.sample(pairs, len(pairs))
+        chunks = [(f"{title} > {question}", pieces(answer)) for question, answer in mixed[:5]]
+        questions = [question for question, _ in mixed[10:12]]
+        sources.append(Source(title=title, chunks=chunks, questions=questions))
+    return sources[:160]
 
 
 def encyclopaedia(rng: random.Random) -> list[Source]:
-    """An article as up to four paragraphs."""
+    """Articles of up to four paragraphs, asked with two questions a paragraph."""
     sources = []
     for title, paragraphs in korquad().items():
         kept = rng.sample(paragraphs, min(4, len(paragraphs)))
         chunks = [(title.replace("_", " "), pieces(text)) for text, _ in kept]
-        asked = [
-            (q, i) for i, (_, qs) in enumerate(kept) for q in rng.sample(qs, min(2, len(qs)))
-        ]
-        sources.append(Source(title=title, chunks=chunks, questions=asked))
-    return rng.sample(sources, 100)
+        questions = [q for _, asked_ in kept for q in rng.sample(asked_, min(2, len(asked_)))]
+        sources.append(Source(title=title, chunks=chunks, questions=questions))
+    return rng.sample(sources, 100)[:45]
+
+
+def paraphrases(rng: random.Random) -> list[Source]:
+    """One sentence each, asked in two other wordings: little but the meaning is shared."""
+    groups = [(str(i), rng.sample(g, 3)) for i, g in enumerate(para_kqc())]
+    return [
+        Source(title=title, chunks=[("", [kept])], questions=others)
+        for title, (kept, *others) in rng.sample(groups, 300)
+    ]
 
 
 def far_questions(rng: random.Random) -> list[tuple[str, str]]:
     """Small talk, commands to a phone, fragments: set and text."""
     smalltalk = [
-        row["Q"] for row in csv.DictReader(_data("chatbot_songys/ChatbotData.csv").open("r", encoding="utf-8"))
+        row["Q"]
+        for row in csv.DictReader(
+            data("chatbot_songys/ChatbotData.csv").open("r", encoding="utf-8")
+        )
     ]
     typed = [
         line.split("\t")[1]
-        for line in _data("threei4k/fci_test.txt").read_text(encoding="utf-8").splitlines()
+        for line in data("threei4k/fci_test.txt").read_text(encoding="utf-8").splitlines()
         if line.split("\t")[0] in "2345" and len(line.split("\t")[1]) >= 8
     ]
     return (
@@ -140,31 +154,89 @@ def shortened(text: str, rng: random.Random) -> str:
     return " ".join(words[i] for i in sorted(ranked))
 
 
-def asked(text: str, rng: random.Random) -> dict[str, str]:
+def asked(text: str) -> list[str]:
     """The question as written, and one way in which a customer would have typed it."""
-    how = rng.choice(["colloquial", "typo", "short", "short", "nospace"])
-    changed = {
-        "colloquial": lambda: colloquial(text, rng),
-        "typo": lambda: typo(text, rng),
-        "short": lambda: shortened(text, rng),
-        "nospace": lambda: text.replace(" ", ""),
-    }[how]()
-    return {"clean": text, how: changed}
+    rng = random.Random(f"{SEED} {text}")
+    how = rng.choice([colloquial, typo, shortened, shortened, lambda t, _: t.replace(" ", "")])
+    return [text, how(text, rng)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One question put to one knowledge base."""
+
+    world: str
+    base: int
+    """Which knowledge base."""
+    kind: str
+    """answerable, near (its subject was taken out) or far."""
+    group: str
+    """The subject asked about: training and test never share one."""
+    signals: Signals
+
+
+class Base:
+    """A knowledge base in memory, searched as an index on disk is."""
+
+    def __init__(self, sources: Sequence[Source], vectors: Vectors) -> None:
+        made = [(s.title, h, p) for s in sources for h, p in s.chunks]
+        self.chunks = [
+            Chunk(id=str(i), document=t, heading=h, text=" ".join(p), pieces=tuple(p), metadata={})
+            for i, (t, h, p) in enumerate(made)
+        ]
+        self.lexical = Lexical.build([f"{c.heading}\n{c.text}" for c in self.chunks])
+        self._owners = [(i, p) for i, c in enumerate(self.chunks) for p in range(len(c.pieces))]
+        self._rows = vectors.passages([f"{c.heading}\n{p}" for c in self.chunks for p in c.pieces])
+
+    def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
+        cosines = self._rows @ vector
+        return [(*self._owners[i], float(cosines[i])) for i in np.argsort(-cosines)[:n]]
+
+
+def observe(vectors: Vectors) -> list[Row]:
+    """Asks knowledge bases of many sizes what they hold, what was taken out, and what is far away."""
+    rng = random.Random(SEED)
+    prose, articles, faq = welfare_prose(rng), encyclopaedia(rng), welfare_faq(rng)
+    far = far_questions(rng)
+    foreign = [(name, question) for name, question in far if name != "parakqc"]
+    worlds = [
+        ("prose", prose, far, (25, 25, 40, 40, 60, 60, 100, 140)),
+        ("encyclopaedia", articles, far, (10, 15, 20, 25, 30, 30)),
+        ("faq", faq, far, (25, 40, 40, 60, 60, 100)),
+        ("paraphrase", paraphrases(rng), foreign, (40, 60, 100, 150, 200)),
+    ]
+    rows: list[Row] = []
+    base = 0
+    for world, sources, far_away, sizes in worlds:
+        for size in sizes:
+            mixed = rng.sample(sources, len(sources))
+            kept, removed = mixed[:size], mixed[size : size + 80]
+            held = [("answerable", s.title, q) for s in kept for q in s.questions]
+            near = [("near", s.title, q) for s in removed for q in s.questions]
+            questions = rng.sample(held, min(150, len(held)))
+            questions += rng.sample(near, min(150, len(near)))
+            questions += [("far", name, q) for name, q in rng.sample(far_away, 120)]
+            index = Base(kept, vectors)
+            texts = [(kind, title, normalised(t)) for kind, title, q in questions for t in asked(q)]
+            found = vectors.queries([text for _, _, text in texts])
+            for (kind, title, text), vector in zip(texts, found, strict=True):
+                signals = retrieve(index, text, vector).signals
+                if signals:
+                    # Both welfare worlds know the same services.
+                    group = f"{world.replace('prose', 'faq')}:{title}"
+                    rows.append(
+                        Row(world=world, base=base, kind=kind, group=group, signals=signals)
+                    )
+            base += 1
+            print(f"  {world}: {size} subjects, {len(index.chunks)} passages", flush=True)
+    return rows
 
 
 if __name__ == "__main__":
-    import sys
-    from pathlib import Path
+    import pickle
 
-    vectors = Vectors(Path(sys.argv[1]))
-    rng = random.Random(SEED)
-    worlds = [welfare_prose(rng), encyclopaedia(rng), welfare_faq(rng)]
-    far = far_questions(rng)
-    qs = [t for w in worlds for s in w for q, _ in s.questions for t in asked(q, rng).values()]
-    qs += [t for _, q in far for t in asked(q, rng).values()]
-    ps = [f"{h}\n{p}" for w in worlds for s in w for h, pp in s.chunks for p in pp]
-    print(len(qs), len(ps))
-    for a in qs[100:140]: print(a)
-    vectors.queries(qs)
-    vectors.passages(ps)
-    print("done")
+    rows = observe(Vectors(Path("/tmp/conf")))
+    pickle.dump(
+        [(r.world, r.base, r.kind, r.group, asdict(r.signals)) for r in rows],
+        open("/tmp/conf/obs.pkl", "wb"),
+    )

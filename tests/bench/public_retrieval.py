@@ -90,7 +90,7 @@ def pieces(text: str, size: int = 220) -> list[str]:
 def welfare() -> dict[str, list[tuple[str, str]]]:
     """Service name -> its questions and answers."""
     services: dict[str, list[tuple[str, str]]] = {}
-    with _data("welfare_qa/QA_total.csv").open(encoding="utf-8-sig", newline="") as file:
+    with data("welfare_qa/QA_total.csv").open(encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file):
             services.setdefault(row["Documents"].strip(), []).append(
                 (row["Question"].strip(), row["Answer"].strip())
@@ -100,7 +100,7 @@ def welfare() -> dict[str, list[tuple[str, str]]]:
 
 def korquad() -> dict[str, list[tuple[str, list[str]]]]:
     """Article title -> its paragraphs, each with its questions."""
-    content = json.loads(_data("korquad/KorQuAD_v1.0_dev.json").read_text(encoding="utf-8"))
+    content = json.loads(data("korquad/KorQuAD_v1.0_dev.json").read_text(encoding="utf-8"))
     return {
         article["title"]: [
             (p["context"], [qa["question"] for qa in p["qas"]]) for p in article["paragraphs"]
@@ -111,12 +111,12 @@ def korquad() -> dict[str, list[tuple[str, list[str]]]]:
 
 def para_kqc() -> list[list[str]]:
     """Groups of ten paraphrases."""
-    lines = _data("paraKQC/paraKQC_v1.txt").read_text(encoding="utf-8").splitlines()
+    lines = data("paraKQC/paraKQC_v1.txt").read_text(encoding="utf-8").splitlines()
     sentences = [line.split("\t")[2].strip() for line in lines if line.count("\t") >= 2]
     return [sentences[i : i + 10] for i in range(0, len(sentences), 10)]
 
 
-def _data(name: str) -> Path:
+def data(name: str) -> Path:
     path = DATA / name
     if not path.exists():
         sys.exit(f"public data not found: {path} (see tests/bench in the README)")

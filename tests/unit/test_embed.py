@@ -99,7 +99,7 @@ def test_no_texts_give_an_empty_matrix() -> None:
 
 @pytest.mark.parametrize("name", ["", "bundle", "openai:ada", "ollama:", "sentence-transformers:"])
 def test_an_unknown_name_is_refused_with_the_choices(name: str) -> None:
-    with pytest.raises(ConfigError, match="bundled, sentence-transformers:.*, ollama:"):
+    with pytest.raises(ConfigError, match=r"bundled, sentence-transformers:.*, ollama:"):
         open_embedder(name, ollama_host="")
 
 

@@ -76,6 +76,8 @@ def upgrade() -> None:
         *_texts("turn", "channel", "conversation", "user", "value"),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("turn", "channel", "conversation", "user", name="pk_feedback"),
-        sa.ForeignKeyConstraint(["turn"], ["turns.id"], name="fk_feedback_turn", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["turn"], ["turns.id"], name="fk_feedback_turn", ondelete="CASCADE"
+        ),
     )
     op.create_index("ix_feedback_at", "feedback", ["at"])
