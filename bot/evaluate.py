@@ -8,15 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from brain.errors import ConfigError
 from brain.knowledge.library import Library
-from brain.messages import Passage
+from brain.messages import Emotion, Passage
 
 DEEP = 10
 """Ranks looked at for the mean reciprocal rank."""
-NEGATIVE = ("angry", "anxious", "sad")
 
 
 def read_rows(
@@ -91,53 +88,20 @@ def _fold(text: str) -> str:
 
 def evaluate_emotion(path: Path) -> dict[str, Any]:
     """Accuracy, macro-F1, AUROC of negative and of angry over rows `{text, label}`."""
-    from brain.emotion import LABELS, EmotionHead
+    from brain.emotion import EmotionHead, evaluate
     from brain.knowledge.embed import open_embedder
 
     embedder = open_embedder("bundled", ollama_host="")
     head = EmotionHead.bundled()
-    truth: list[str] = []
-    guesses: list[str] = []
-    rows: list[Mapping[str, float]] = []
+    readings: list[Emotion] = []
+    labels: list[str] = []
     for row in read_rows(path, {"text": str, "label": str}):
-        if row["label"] not in LABELS:
+        if row["label"] not in head.labels:
             raise ConfigError(
-                f"{path}: unknown label {row['label']!r}; valid are {', '.join(LABELS)}"
+                f"{path}: unknown label {row['label']!r}; valid are {', '.join(head.labels)}"
             )
-        read = head.read(embedder.query(row["text"]))
-        truth.append(row["label"])
-        guesses.append(read.label)
-        rows.append(read.probabilities)
-    if not truth:
+        readings.append(head.read(embedder.query(row["text"])))
+        labels.append(row["label"])
+    if not labels:
         raise ConfigError(f"{path}: no utterances")
-    scores = {label: _scores(label, truth, guesses) for label in LABELS}
-    negative = [sum(row[label] for label in NEGATIVE) for row in rows]
-    return {
-        "n": len(truth),
-        "accuracy": sum(a == b for a, b in zip(truth, guesses, strict=True)) / len(truth),
-        "macro_f1": sum(each["f1"] for each in scores.values()) / len(scores),
-        "auroc": {
-            "negative": _auroc([label in NEGATIVE for label in truth], negative),
-            "angry": _auroc([label == "angry" for label in truth], [row["angry"] for row in rows]),
-        },
-        "per_label": scores,
-    }
-
-
-def _scores(label: str, truth: Sequence[str], guesses: Sequence[str]) -> dict[str, float]:
-    pairs = list(zip(truth, guesses, strict=True))
-    hits = sum(a == b == label for a, b in pairs)
-    precision = hits / max(1, sum(guess == label for guess in guesses))
-    recall = hits / max(1, sum(each == label for each in truth))
-    f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-    return {"precision": precision, "recall": recall, "f1": f1}
-
-
-def _auroc(positive: Sequence[bool], scores: Sequence[float]) -> float | None:
-    """Probability that a positive outranks a negative (Mann-Whitney); None with only one class."""
-    yes = np.array([s for s, p in zip(scores, positive, strict=True) if p])
-    no = np.array([s for s, p in zip(scores, positive, strict=True) if not p])
-    if not len(yes) or not len(no):
-        return None
-    above = (yes[:, None] > no[None, :]).mean() + 0.5 * (yes[:, None] == no[None, :]).mean()
-    return float(above)
+    return evaluate(readings, labels)

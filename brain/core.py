@@ -157,6 +157,7 @@ class Brain:
             session=work.session,
             clock=self._clock,
             now=work.now,
+            language=work.situation.language,
             confidence=found.confidence.level,
             returning=work.returning,
             emotion_head=self._emotions,

@@ -8,7 +8,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -269,6 +269,10 @@ class Model:
                     raise ModelBroken(f"model {name}: the stream ended before it was done")
                 yield part
                 if part.done:
+                    # Reading to the very end keeps the connection for the next request.
+                    with suppress(TimeoutError, ModelError), self._faults(name):
+                        async with asyncio.timeout(0.1):
+                            await anext(stream, None)
                     return
                 patience, what = self._timeouts.silence, "fell silent"
 

@@ -1,22 +1,19 @@
-"""One database file: one thread that writes, with group commit, and connections that read beside it."""
+"""One database file: opened, migrated, written by one thread and read beside it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
-from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError
 
+from bot.store.faults import NOT_OURS, code, explained
+from bot.store.lane import Lane
 from bot.store.tables import HEAD
 from brain.errors import StoreError
 
@@ -25,61 +22,20 @@ Synchronous = Literal["NORMAL", "FULL"]
 
 _PATIENCE = 5.0
 """Seconds to wait for another process that is writing."""
-_READERS = 2
 _WRITES = "sangdam_writes"
 """Execution option of the writer's connection."""
-_NOT_OURS = (
-    "{path} is not a Sangdam database, or is damaged: "
-    "restore a backup, or move it away and start with an empty one"
-)
-_FAULTS = {
-    "SQLITE_NOTADB": _NOT_OURS,
-    "SQLITE_CORRUPT": _NOT_OURS,
-    "SQLITE_FULL": "no room left for {path}: free space on its disk",
-    "SQLITE_BUSY": "{path} is locked by another program: stop it, or try again when it is done",
-    "SQLITE_READONLY": "{path} may not be written: check the owner of the file and of its folder",
-    "SQLITE_CANTOPEN": "{path} cannot be opened: check the owner of the file and of its folder",
-    "SQLITE_PERM": "{path} may not be read: check the owner of the file and of its folder",
-    "SQLITE_IOERR": "the disk fails under {path}: check it, then restore a backup if need be",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A write that waits, and who waits for it."""
-
-    work: Callable[[Connection], Any]
-    future: asyncio.Future[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What came of a job: its result, or the error that only its caller sees."""
-
-    job: _Job
-    result: Any = None
-    error: Exception | None = None
 
 
 class Database:
     """An open database; belongs to the event loop it was opened in."""
 
-    def __init__(self, path: Path, writer: Connection, *readers: Connection) -> None:
+    def __init__(self, path: Path, writer: Connection, reader: Connection, scanner: Connection):
         """For `open` alone, which makes the connections."""
-        self.commits = 0
-        """Transactions written so far; fewer than the writes when they came together."""
         self.path = path
         """The file."""
-        self._writer = writer
-        self._loop = asyncio.get_running_loop()
-        self._wake = threading.Condition()
-        self._waiting: list[_Job] = []
-        self._closing = False
-        self._idle = list(readers)
-        # A pool of its own, since the loop's default one may be full of embedding.
-        self._readers = ThreadPoolExecutor(len(readers), thread_name_prefix="store-reader")
-        self._thread = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
-        self._thread.start()
+        self._writer = Lane("store-writer", writer, path)
+        self._reader = Lane("store-reader", reader, path)
+        self._scanner = Lane("store-scanner", scanner, path)
 
     @classmethod
     async def open(cls, path: Path, *, synchronous: Synchronous) -> Database:
@@ -87,109 +43,30 @@ class Database:
         return cls(path, *await asyncio.to_thread(_connect, path, synchronous))
 
     async def close(self) -> None:
-        """Writes what waits, then lets go of the file."""
-        if self._closing:
-            return
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-        await asyncio.to_thread(self._finish)
+        """Finishes what waits, then lets go of the file."""
+        for lane in (self._writer, self._reader, self._scanner):
+            await lane.close()
+
+    @property
+    def commits(self) -> int:
+        """Transactions written so far; fewer than the writes when they came together."""
+        return self._writer.commits
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Runs `work` in the writer; what it did is durable when this returns.
-
-        If it raises, nothing of it stays and only this caller sees it. A caller that is cancelled
-        does not take its write back. StoreError when the database cannot be written.
-        """
-        future: asyncio.Future[T] = self._loop.create_future()
-        with self._wake:
-            self._refuse_if_closed()
-            self._waiting.append(_Job(work, future))
-            self._wake.notify()
-        return await future
+        """Runs `work` in the writer, all of it or nothing; durable when this returns."""
+        return await self._writer.do(work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs `work` on one snapshot, beside the writer; StoreError when it cannot be read."""
-        self._refuse_if_closed()
-        return await self._loop.run_in_executor(self._readers, self._read, work)
+        """Runs `work` on one snapshot, beside the writer; a customer waits for it."""
+        return await self._reader.do(work)
 
-    def _refuse_if_closed(self) -> None:
-        if self._closing:
-            raise StoreError(f"{self.path} is closed")
-
-    def _read(self, work: Callable[[Connection], T]) -> T:
-        try:
-            connection = self._idle.pop()  # there are as many as threads that come here
-            try:
-                with connection.begin():
-                    return work(connection)
-            finally:
-                self._idle.append(connection)
-        except Exception as error:
-            if told := _explained(error, self.path):
-                raise told from error
-            raise
-
-    def _finish(self) -> None:
-        self._thread.join()
-        self._readers.shutdown()
-        for connection in (*self._idle, self._writer):
-            connection.close()
-
-    def _write_all(self) -> None:
-        """The writer thread: everything that waits goes into one transaction, until closed."""
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._waiting or self._closing)
-                batch, self._waiting = self._waiting, []
-            if not batch:
-                return
-            done = self._commit(batch)
-            try:
-                self._loop.call_soon_threadsafe(_resolve, done)
-            except RuntimeError:  # the loop is closed: nobody waits any more
-                return
-
-    def _commit(self, batch: Sequence[_Job]) -> list[_Done]:
-        try:
-            with self._writer.begin():
-                # Savepoints go to the driver directly: through the engine they cost as much as a write.
-                cursor = self._writer.connection.cursor()
-                done = [self._attempt(job, cursor) for job in batch]
-        except Exception as error:  # noqa: BLE001 - whatever it is, its callers are told
-            # Nothing of the batch is stored. An error of its own for each, as each adds a traceback.
-            told = str(_explained(error, self.path) or f"{self.path} was not written: {error}")
-            return [_Done(job, error=StoreError(told)) for job in batch]
-        self.commits += 1
-        return done
-
-    def _attempt(self, job: _Job, cursor: DBAPICursor) -> _Done:
-        """One job in a savepoint. Raises if the whole transaction is lost, as on a full disk."""
-        cursor.execute("SAVEPOINT job")
-        try:
-            result = job.work(self._writer)
-        except Exception as error:  # noqa: BLE001 - it belongs to the job's caller
-            try:
-                cursor.execute("ROLLBACK TO SAVEPOINT job")
-            except Exception:  # noqa: BLE001 - SQLite has rolled back everything, `error` says why
-                raise error from None
-            return _Done(job, error=_explained(error, self.path) or error)
-        cursor.execute("RELEASE SAVEPOINT job")
-        return _Done(job, result=result)
+    async def scan(self, work: Callable[[Connection], T]) -> T:
+        """Reads through many rows where no customer waits behind it."""
+        return await self._scanner.do(work)
 
 
-def _resolve(done: Sequence[_Done]) -> None:
-    for each in done:
-        if each.job.future.done():  # its caller was cancelled
-            continue
-        if each.error is not None:
-            each.job.future.set_exception(each.error)
-        else:
-            each.job.future.set_result(each.result)
-
-
-def _connect(path: Path, synchronous: Synchronous) -> list[Connection]:
-    """The writer's connection and the readers' ones, to a database that is up to date."""
+def _connect(path: Path, synchronous: Synchronous) -> tuple[Connection, Connection, Connection]:
+    """One connection that writes and two that read, to a database that is up to date."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
@@ -204,21 +81,22 @@ def _connect(path: Path, synchronous: Synchronous) -> list[Connection]:
         connections.append(writer)
         _use_wal(writer)
         _migrate(writer, path)
-        connections += [engine.connect() for _ in range(_READERS)]
+        reader = engine.connect()
+        connections.append(reader)
+        return writer, reader, engine.connect()
     except Exception as error:
         for connection in connections:
             connection.close()
-        if told := _explained(error, path):
+        if told := explained(error, path):
             raise told from error
         raise
-    return connections
 
 
 def _engine(path: Path, synchronous: Synchronous) -> Engine:
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
         connect_args={"timeout": _PATIENCE, "check_same_thread": False},
-        poolclass=sa.NullPool,  # the writer and every reader keep theirs
+        poolclass=sa.NullPool,  # the writer and the readers keep theirs
         hide_parameters=True,  # errors are logged, customers' words are not
     )
 
@@ -247,7 +125,7 @@ def _use_wal(writer: Connection) -> None:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
         except Exception as error:
-            if _code(error) != "SQLITE_BUSY" or time.monotonic() > deadline:
+            if code(error) != "SQLITE_BUSY" or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
         else:
@@ -286,17 +164,5 @@ def _revision(connection: Connection, path: Path) -> str | None:
         found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
         return None if found is None else str(found)
     if names:
-        raise StoreError(_NOT_OURS.format(path=path))
+        raise StoreError(NOT_OURS.format(path=path))
     return None
-
-
-def _explained(error: Exception, path: Path) -> StoreError | None:
-    """What an operator can do about it; None for a bug."""
-    fault = _FAULTS.get(_code(error))
-    return None if fault is None else StoreError(fault.format(path=path))
-
-
-def _code(error: Exception) -> str:
-    """SQLite's primary name of what went wrong, such as `SQLITE_IOERR`; empty if it was not SQLite."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])

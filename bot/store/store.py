@@ -175,7 +175,7 @@ class Store:
                 for kind, document in db.execute(query)
             ]
 
-        return await self.database.read(work)
+        return await self.database.scan(work)
 
     async def undelivered(self) -> list[tuple[Address, Reply]]:
         """Replies that no channel has spoken about yet, in the order they were made."""
@@ -194,7 +194,7 @@ class Store:
                 for channel, conversation, user, document in db.execute(query)
             ]
 
-        return await self.database.read(work)
+        return await self.database.scan(work)
 
     async def history(self, address: Address, limit: int = 30) -> list[tuple[str, Reply]]:
         """The customer's words and the reply of the last remembered turns, oldest first."""
@@ -260,7 +260,7 @@ class Store:
 
     async def stats(self, *, since: datetime | None = None) -> Stats:
         """What happened, from that time on or ever."""
-        return await self.database.read(lambda db: count(db, since))
+        return await self.database.scan(lambda db: count(db, since))
 
     async def vectors(self, fingerprint: str, hashes: Sequence[str]) -> dict[str, bytes]:
         """The vectors kept for this embedder, by hash of the text; those unknown are left out."""
@@ -274,7 +274,7 @@ class Store:
                 found.update((row.hash, row.vector) for row in db.execute(query))
             return found
 
-        return await self.database.read(work)
+        return await self.database.scan(work)
 
     async def keep_vectors(self, fingerprint: str, vectors: Mapping[str, bytes]) -> None:
         """Keeps vectors of this embedder by hash of the text; one that is there already stays."""
@@ -299,7 +299,7 @@ class Store:
 
     async def _remove(self, table: sa.Table, query: sa.Select[tuple[int]]) -> int:
         """Deletes the rows that the query names, some at a time, so that customers do not wait."""
-        old = await self.database.read(lambda db: [row.seq for row in db.execute(query)])
+        old = await self.database.scan(lambda db: [row.seq for row in db.execute(query)])
         for chunk in _chunks(old):
             await self.database.write(partial(_delete, table, chunk))
         return len(old)

@@ -246,19 +246,26 @@ def _units(block: Block) -> Iterator[tuple[str, str, int]]:
 
 def _passages(atoms: Sequence[_Atom]) -> Iterator[Sequence[_Atom]]:
     """Atoms in runs that fit, cut where it hurts least."""
+    costs = [
+        _cost(atom, headed=not i or atom.under != atoms[i - 1].under)
+        for i, atom in enumerate(atoms)
+    ]
+    rest = sum(costs)
     start = 0
     while start < len(atoms):
-        end = _end(atoms, start)
+        repeated = _cost(atoms[start], headed=True) - costs[start]  # its sub-heading, said again
+        fits = rest + repeated <= LONGEST
+        end = len(atoms) if fits else _end(atoms, costs, start, rest)
         yield atoms[start:end]
-        again = end < len(atoms) and atoms[end].border == 2 and not atoms[end - 1].row
+        again = end < len(atoms) and atoms[end].border == 2
         # The sentence in front of a cut is repeated behind it, so that the thought is whole.
-        start = end - 1 if again and end - 1 > start and atoms[end - 1].tokens <= OVERLAP else end
+        again = again and end - 1 > start and atoms[end - 1].tokens <= OVERLAP
+        rest -= sum(costs[start : end - again])
+        start = end - again
 
 
-def _end(atoms: Sequence[_Atom], start: int) -> int:
-    rest = _tokens(atoms[start:])
-    if rest <= LONGEST:
-        return len(atoms)
+def _end(atoms: Sequence[_Atom], costs: Sequence[float], start: int, rest: float) -> int:
+    """Where to cut: at the best border, of equal ones nearest to parts of the same size."""
     aim = rest / -(-rest // LONGEST)
     best = (9.0, 0.0, start + 1)
     total = _cost(atoms[start], headed=True)
@@ -266,17 +273,10 @@ def _end(atoms: Sequence[_Atom], start: int) -> int:
         if total > LONGEST / 3:
             introduced = 1.5 if _INTRODUCES.search(atoms[end - 1].text) else 0.0
             best = min(best, (max(atoms[end].border, introduced), abs(total - aim), end))
-        total += _cost(atoms[end], headed=atoms[end].under != atoms[end - 1].under)
+        total += costs[end]
         if total > LONGEST:
             return best[2] if best[0] < 9 else end
     return len(atoms)
-
-
-def _tokens(atoms: Sequence[_Atom]) -> float:
-    return sum(
-        _cost(atom, headed=not i or atom.under != atoms[i - 1].under)
-        for i, atom in enumerate(atoms)
-    )
 
 
 def _cost(atom: _Atom, *, headed: bool) -> float:

@@ -5,23 +5,27 @@ Run: python tests/bench/fit_confidence.py [--cache FOLDER] [--write]
 
 from __future__ import annotations
 
+import argparse
 import csv
+import json
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from public_retrieval import Vectors, data, korquad, para_kqc, pieces, welfare
+from public_retrieval import ROOT, Base, Vectors, data, korquad, para_kqc, pieces, welfare
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
-from brain.knowledge.chunk import Chunk
 from brain.knowledge.confidence import Signals
-from brain.knowledge.embed import Vector
-from brain.knowledge.lexical import Lexical
 from brain.knowledge.retrieve import normalised, retrieve
 
 SEED = 20
+WEIGHTS = ROOT / "brain" / "knowledge" / "confidence.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,24 +179,6 @@ class Row:
     signals: Signals
 
 
-class Base:
-    """A knowledge base in memory, searched as an index on disk is."""
-
-    def __init__(self, sources: Sequence[Source], vectors: Vectors) -> None:
-        made = [(s.title, h, p) for s in sources for h, p in s.chunks]
-        self.chunks = [
-            Chunk(id=str(i), document=t, heading=h, text=" ".join(p), pieces=tuple(p), metadata={})
-            for i, (t, h, p) in enumerate(made)
-        ]
-        self.lexical = Lexical.build([f"{c.heading}\n{c.text}" for c in self.chunks])
-        self._owners = [(i, p) for i, c in enumerate(self.chunks) for p in range(len(c.pieces))]
-        self._rows = vectors.passages([f"{c.heading}\n{p}" for c in self.chunks for p in c.pieces])
-
-    def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
-        cosines = self._rows @ vector
-        return [(*self._owners[i], float(cosines[i])) for i in np.argsort(-cosines)[:n]]
-
-
 def observe(vectors: Vectors) -> list[Row]:
     """Asks knowledge bases of many sizes what they hold, what was taken out, and what is far away."""
     rng = random.Random(SEED)
@@ -216,7 +202,7 @@ def observe(vectors: Vectors) -> list[Row]:
             questions = rng.sample(held, min(150, len(held)))
             questions += rng.sample(near, min(150, len(near)))
             questions += [("far", name, q) for name, q in rng.sample(far_away, 120)]
-            index = Base(kept, vectors)
+            index = Base([(s.title, h, p) for s in kept for h, p in s.chunks], vectors)
             texts = [(kind, title, normalised(t)) for kind, title, q in questions for t in asked(q)]
             found = vectors.queries([text for _, _, text in texts])
             for (kind, title, text), vector in zip(texts, found, strict=True):
@@ -232,11 +218,124 @@ def observe(vectors: Vectors) -> list[Row]:
     return rows
 
 
-if __name__ == "__main__":
-    import pickle
+PRIOR = {"answerable": 0.7, "near": 0.15, "far": 0.15}
+"""How often each kind is taken to be asked: probabilities are calibrated to this mixture."""
+LOST = 0.035
+"""Share of answerable questions that may fall to the level low."""
+SURE = 0.9
+"""Probability from which the level is high."""
 
-    rows = observe(Vectors(Path("/tmp/conf")))
-    pickle.dump(
-        [(r.world, r.base, r.kind, r.group, asdict(r.signals)) for r in rows],
-        open("/tmp/conf/obs.pkl", "wb"),
+
+def fit(rows: Sequence[Row], names: Sequence[str]) -> LogisticRegression:
+    """Weights by which every world counts alike and every kind by its prior."""
+    counts = Counter((r.world, r.kind) for r in rows)
+    weights = np.array([PRIOR[r.kind] / counts[r.world, r.kind] for r in rows])
+    model = LogisticRegression(C=100.0, max_iter=5000)
+    answerable = [r.kind == "answerable" for r in rows]
+    return model.fit(_values(rows, names), answerable, weights * len(rows) / weights.sum())
+
+
+def _values(rows: Sequence[Row], names: Sequence[str]) -> np.ndarray:
+    # Comparable spreads, so that the regularisation does not favour one of them.
+    return np.array([[getattr(r.signals, n) / SPREAD[n] for n in names] for r in rows])
+
+
+def left_out(rows: Sequence[Row], names: Sequence[str], key: str) -> np.ndarray:
+    """Probability of every row by a model that saw none of its groups (or none of its world)."""
+    folds = LeaveOneGroupOut() if key == "world" else GroupKFold(5)
+    probabilities = np.zeros(len(rows))
+    for train, test in folds.split(rows, groups=[getattr(r, key) for r in rows]):
+        model = fit([rows[i] for i in train], names)
+        probabilities[test] = model.predict_proba(_values([rows[i] for i in test], names))[:, 1]
+    return probabilities
+
+
+def threshold(rows: Sequence[Row], probabilities: np.ndarray) -> float:
+    """The probability below which LOST of the answerable questions lie, averaged over worlds."""
+    worlds = {r.world for r in rows}
+    kept = {w: [p for r, p in zip(rows, probabilities, strict=True) if _held(r, w)] for w in worlds}
+    return float(np.mean([np.quantile(ps, LOST) for ps in kept.values()]))
+
+
+def _held(row: Row, world: str) -> bool:
+    return row.world == world and row.kind == "answerable"
+
+
+def show(rows: Sequence[Row], probabilities: np.ndarray, low: float) -> None:
+    """Prints by world how well answerable questions are told from the others."""
+    print(f"    {'world':14s} AUROC near/far   below {low:.3f}: answerable  near   far    ECE")
+    for world in sorted({r.world for r in rows}):
+        kinds = np.array([r.kind if r.world == world else "" for r in rows])
+        part = {k: probabilities[kinds == k] for k in PRIOR}
+        auroc = [
+            roc_auc_score(
+                np.r_[np.ones(len(part["answerable"])), np.zeros(len(part[other]))],
+                np.r_[part["answerable"], part[other]],
+            )
+            for other in ("near", "far")
+        ]
+        below = [float((part[k] < low).mean()) for k in PRIOR]
+        print(
+            f"    {world:14s} {auroc[0]:.3f} / {auroc[1]:.3f}              "
+            f"{below[0]:6.3f}   {below[1]:6.3f} {below[2]:6.3f}  {_ece(part):.3f}"
+        )
+
+
+def _ece(part: dict[str, np.ndarray]) -> float:
+    """Mean difference of stated and true probability over ten bins, kinds mixed by their prior."""
+    stated = np.concatenate(list(part.values()))
+    truth = np.concatenate([np.full(len(v), k == "answerable") for k, v in part.items()])
+    weight = np.concatenate([np.full(len(v), PRIOR[k] / len(v)) for k, v in part.items()])
+    bins = np.minimum((stated * 10).astype(int), 9)
+    return float(
+        sum(abs((weight * (truth - stated))[bins == b].sum()) for b in range(10)) / weight.sum()
     )
+
+
+SPREAD = {"cosine": 0.02, "margin": 0.015, "coverage": 0.2}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, help="folder that keeps embeddings between runs")
+    parser.add_argument("--write", action="store_true", help="write the weights into the package")
+    arguments = parser.parse_args()
+    rows = observe(Vectors(arguments.cache))
+    names = list(SPREAD)
+    print(f"{len(rows)} observations")
+    for title, key in (("same worlds, other subjects", "group"), ("another world", "world")):
+        print(title)
+        probabilities = left_out(rows, names, key)
+        show(rows, probabilities, threshold(rows, probabilities))
+    model = fit(rows, names)
+    probabilities = model.predict_proba(_values(rows, names))[:, 1]
+    low = threshold(rows, left_out(rows, names, "group"))
+    fitted = {
+        "weights": {
+            n: round(float(w) / SPREAD[n], 3) for n, w in zip(names, model.coef_[0], strict=True)
+        },
+        "intercept": round(float(model.intercept_[0]), 3),
+        "medium": round(low, 3),
+        "high": SURE,
+    }
+    print(
+        "high for",
+        {
+            k: round(
+                float(
+                    np.mean(
+                        [p >= SURE for r, p in zip(rows, probabilities, strict=True) if r.kind == k]
+                    )
+                ),
+                3,
+            )
+            for k in PRIOR
+        },
+    )
+    print(json.dumps(fitted))
+    if arguments.write:
+        WEIGHTS.write_text(json.dumps(fitted, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

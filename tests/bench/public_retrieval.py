@@ -9,12 +9,13 @@ import argparse
 import csv
 import hashlib
 import json
+import math
 import os
 import random
 import re
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,18 +25,13 @@ DATA = ROOT.parent / "shared" / "data" / "korean"
 
 import numpy as np  # noqa: E402 - the thread count and the path must be set first
 
-from brain.knowledge.embed import Matrix, open_embedder  # noqa: E402 - as above
+from brain.knowledge.chunk import Chunk  # noqa: E402 - as above
+from brain.knowledge.embed import Matrix, Vector, open_embedder  # noqa: E402 - as above
+from brain.knowledge.lexical import Lexical  # noqa: E402 - as above
+from brain.knowledge.retrieve import normalised, retrieve  # noqa: E402 - as above
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A set of documents and questions that each have one right document."""
-
-    name: str
-    documents: list[list[str]]
-    """Every document as its sentence-packed pieces."""
-    questions: list[tuple[str, int]]
-    """The question and the index of the document that answers it."""
+Case = tuple[list[tuple[str, str, list[str]]], list[tuple[str, str]]]
+"""Document, heading and pieces of every chunk; questions with the document that answers."""
 
 
 class Vectors:
@@ -74,6 +70,28 @@ class Vectors:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(self._file, keys=list(self._known), rows=np.stack(list(self._known.values())))
+
+
+class Base:
+    """A knowledge base in memory, searched as an index on disk is."""
+
+    def __init__(
+        self, made: Sequence[tuple[str, str, list[str]]], vectors: Vectors, *, kiwi: bool = False
+    ) -> None:
+        """`made`: document, heading and pieces of every chunk."""
+        self.chunks = [
+            Chunk(id=str(i), document=d, heading=h, text=" ".join(p), pieces=tuple(p), metadata={})
+            for i, (d, h, p) in enumerate(made)
+        ]
+        texts = [f"{c.heading}\n{c.text}" for c in self.chunks]
+        self.lexical = Lexical.build(texts, kiwi=kiwi)
+        self._owners = [(i, p) for i, c in enumerate(self.chunks) for p in range(len(c.pieces))]
+        self._rows = vectors.passages([f"{c.heading}\n{p}" for c in self.chunks for p in c.pieces])
+
+    def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
+        """The nearest pieces: chunk, piece, cosine."""
+        cosines = self._rows @ vector
+        return [(*self._owners[i], float(cosines[i])) for i in np.argsort(-cosines)[:n]]
 
 
 def pieces(text: str, size: int = 220) -> list[str]:
@@ -121,3 +139,66 @@ def data(name: str) -> Path:
     if not path.exists():
         sys.exit(f"public data not found: {path} (see tests/bench in the README)")
     return path
+
+
+def cases(size: int, rng: random.Random) -> dict[str, Case]:
+    """The three sets, each with `size` questions."""
+    services = welfare()
+    made = [(name, "", pieces(" ".join(pairs[0]))) for name, pairs in services.items()]
+    asked = [(q, name) for name, pairs in services.items() for q, _ in pairs[1:]]
+    groups = para_kqc()
+    sentences = [(str(i), "", [group[0]]) for i, group in enumerate(groups)]
+    reworded = [(q, str(i)) for i, group in enumerate(groups) for q in group[1:]]
+    articles = [(t, i, *p) for t, ps in korquad().items() for i, p in enumerate(ps)]
+    articles = rng.sample(articles, min(size, len(articles)))
+    return {
+        "Welfare": (made, rng.sample(asked, size)),
+        "paraKQC": (sentences, rng.sample(reworded, size)),
+        "KorQuAD": (
+            [(f"{title}/{i}", "", pieces(text)) for title, i, text, _ in articles],
+            [(rng.choice(questions), f"{title}/{i}") for title, i, _, questions in articles],
+        ),
+    }
+
+
+def ranks(index: Base, question: str, vector: Vector) -> dict[str, list[int]]:
+    """The chunks as every part and the fusion order them."""
+    text = normalised(question)
+    dense = list(dict.fromkeys(chunk for chunk, _, _ in index.nearest(vector, 50)))
+    lexical = {
+        name: [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > 0]
+        for name, scores in index.lexical.scores(text).items()
+    }
+    found = retrieve(index, text, vector, k=10).passages
+    return {"cosine": dense} | lexical | {"fused": [int(p.id) for p in found]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--questions", type=int, default=300, help="questions a set")
+    parser.add_argument("--kiwi", action="store_true", help="with morphemes")
+    parser.add_argument("--cache", type=Path, help="folder that keeps embeddings between runs")
+    arguments = parser.parse_args()
+    vectors = Vectors(arguments.cache)
+    for name, (made, asked) in cases(arguments.questions, random.Random(20)).items():
+        index = Base(made, vectors, kiwi=arguments.kiwi)
+        found = vectors.queries([normalised(question) for question, _ in asked])
+        places: dict[str, list[float]] = {}
+        began = time.perf_counter()
+        for (question, answer), vector in zip(asked, found, strict=True):
+            for part, chunks in ranks(index, question, vector).items():
+                documents = [index.chunks[c].document for c in chunks[:10]]
+                place = documents.index(answer) + 1 if answer in documents else math.inf
+                places.setdefault(part, []).append(place)
+        spent = (time.perf_counter() - began) / len(asked) * 1000
+        print(
+            f"{name}: {len(made)} chunks, {len(asked)} questions, {spent:.1f} ms beside embedding"
+        )
+        for part, values in places.items():
+            recall = [np.mean([place <= k for place in values]) for k in (1, 3, 5)]
+            shown = " ".join(f"{value:.3f}" for value in recall)
+            print(f"  {part:9s} R@1/3/5 {shown}  MRR@10 {np.mean([1 / p for p in values]):.3f}")
+
+
+if __name__ == "__main__":
+    main()

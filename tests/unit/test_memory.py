@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -107,15 +106,11 @@ def test_marks(text: str, marks: list[str]) -> None:
     assert marks_in(text) == marks
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("text", ["1" * 9, "a1-", "주문번호", "1,111", "A", "9만", "주문 번호 : "])
-def test_marks_take_linear_time(text: str) -> None:
-    def seconds(length: int) -> float:
-        began = time.process_time()
-        marks_in((text * length)[:length])
-        return time.process_time() - began
-
-    # 20 times the text: a quadratic pattern would take 400 times as long.
-    assert seconds(40_000) < 100 * max(seconds(2_000), 0.001)
+def test_marks_of_a_hostile_message_are_found_before_the_time_is_out(text: str) -> None:
+    hostile = (text * 100_000)[:100_000]
+    assert all(mark in hostile for mark in marks_in(hostile))
 
 
 def test_the_stored_session_is_bounded_and_what_is_pruned_is_not_lost() -> None:

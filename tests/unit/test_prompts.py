@@ -312,8 +312,14 @@ def test_facts_are_looked_up_formatted_and_filled() -> None:
     assert facts.text("policies") is None
     assert facts.fill("{company.policies.days}일 {{x}} {slot}", ["slot"]) == "14일 {{x}} {slot}"
     assert facts.fill("{company.policies.none?}일") is None
-    assert facts.lines(without={"company.policies.days?", "company.name"})[0] == "policies.fee: 30,000"
-    assert (BARE.name, BARE.lines(), BARE.fill("{company.policies.days}")) == ("저희 회사", [], None)
+    assert (
+        facts.lines(without={"company.policies.days?", "company.name"})[0] == "policies.fee: 30,000"
+    )
+    assert (BARE.name, BARE.lines(), BARE.fill("{company.policies.days}")) == (
+        "저희 회사",
+        [],
+        None,
+    )
 
 
 @pytest.mark.parametrize(
