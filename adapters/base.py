@@ -28,6 +28,10 @@ class Capabilities:
     """Seconds in which a request must be answered; None for no limit."""
     collects: bool = True
     """Whether a fragment may wait for its continuation."""
+    idempotent: bool = False
+    """Whether sending a reply with the same id again shows it once."""
+    limited: bool = True
+    """Whether rate limits and the daily quota hold for its customers."""
     markup: bool = False
     """Whether it renders our Markdown subset."""
     attachments: bool = False
@@ -42,11 +46,18 @@ class Adapter(Protocol):
     capabilities: Capabilities
     """What it can do."""
 
+    @property
+    def heard(self) -> float | None:
+        """`time.monotonic()` of the platform's last sign of life; None where silence means nothing."""
+
     async def run(self, accept: Accept) -> None:
-        """Receive until cancelled."""
+        """Receive until cancelled, or until there is nothing more to receive."""
 
     async def deliver(self, address: Address, reply: Reply) -> Receipt:
-        """Send a finished reply and say what became of it; never raises for what the channel did."""
+        """Send a finished reply and say what became of it.
+
+        Raises ChannelDown when it certainly sent nothing and should be asked again.
+        """
 
     async def show(self, address: Address, draft: Draft) -> None:
         """Show a reply being written; a channel that cannot does nothing. May be called often, latest wins."""

@@ -21,7 +21,8 @@ class Console:
     """Reads lines from a terminal and writes replies as they grow; `run` ends when the person leaves."""
 
     name = "console"
-    capabilities = Capabilities(edits=True, typing=True, collects=False)
+    capabilities = Capabilities(edits=True, typing=True, collects=False, limited=False)
+    heard = None
 
     def __init__(
         self,

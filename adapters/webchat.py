@@ -69,7 +69,8 @@ class WebChat:
     """
 
     name = "web"
-    capabilities = Capabilities(edits=True, typing=True, choices=True, markup=True)
+    capabilities = Capabilities(edits=True, typing=True, choices=True, markup=True, idempotent=True)
+    heard = None
 
     def __init__(
         self,

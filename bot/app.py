@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from adapters.base import Adapter
+from bot.admission import Admission
+from bot.clock import Clock, SystemClock
 from bot.commands import Commands
 from bot.config import Config
-from bot.gateway import Gateway, Observer
+from bot.gateway import Gateway, Milestone, Observer
 from bot.store.store import Store
+from bot.supervise import Supervisor
 from bot.telemetry import log_turn
+from bot.turns import Patience
 from brain.budget import Budget
 from brain.clock import CompanyClock
 from brain.core import Brain
 from brain.emotion import EmotionHead
-from brain.errors import KnowledgeError
+from brain.errors import KnowledgeError, SangdamError
 from brain.facts import Facts
 from brain.intent import Intents
 from brain.knowledge.embed import open_embedder
@@ -26,11 +33,18 @@ from brain.knowledge.library import Library, Report
 from brain.llm import Model, Timeouts
 from brain.prompts import Prompts
 
+if TYPE_CHECKING:
+    from bot.limits import Limits
+
 log = structlog.get_logger(__name__)
 
 Progress = Callable[[int, int], None]
-GRACE = 15.0
-"""Seconds that turns under way get when the application stops."""
+SWEEP_SECONDS = 30.0
+"""Between two attempts at replies that a channel could not send."""
+PRUNE_SECONDS = 3600.0
+"""Between two removals of what is over."""
+REDELIVERED = timedelta(hours=72)
+"""No channel delivers an event again after so long; Telegram keeps them for 24 hours."""
 
 
 class App:
@@ -43,7 +57,8 @@ class App:
         store: Store,
         brain: Brain,
         observers: Sequence[Observer],
-        now: Callable[[], datetime],
+        clock: Clock,
+        milestone: Milestone,
     ) -> None:
         self.config = config
         self.store = store
@@ -60,10 +75,21 @@ class App:
                 language=config.language,
             ),
             adapters=self.adapters,
+            clock=clock,
+            patience=Patience(
+                fragment=config.turns.fragment,
+                most=config.turns.most,
+                follow_on=config.turns.follow_on,
+                policy=config.turns.policy,
+            ),
+            limits=_limits(config),
+            answer_within=timedelta(minutes=config.turns.answer_within),
             observers=(log_turn, *observers),
-            now=now,
+            milestone=milestone,
         )
-        self._running: list[asyncio.Task[None]] = []
+        self._clock = clock
+        self._channels: dict[str, Supervisor] = {}
+        self._upkeep: list[asyncio.Task[None]] = []
 
     async def index(self, progress: Progress | None = None) -> Report | None:
         """Open the knowledge index, building it if there is none that fits; the report of a build."""
@@ -73,9 +99,10 @@ class App:
 
     def missing(self) -> dict[str, str]:
         """What is not ready yet, and why; empty when customers can be served."""
-        if self.brain.library.status().version:
-            return {}
-        return {"index": "being built"}
+        waiting = {name: each.problem for name, each in self._channels.items() if each.problem}
+        if not self.brain.library.status().version:
+            waiting["index"] = "being built"
+        return waiting
 
     async def reload(
         self, *, dry_run: bool = False, force: bool = False, progress: Progress | None = None
@@ -88,21 +115,62 @@ class App:
         return report
 
     def connect(self, adapter: Adapter) -> asyncio.Task[None]:
-        """Open a channel."""
+        """Open a channel; it is started again when it fails. The task ends when the channel is done."""
         self.adapters[adapter.name] = adapter
-        task = asyncio.create_task(adapter.run(self.gateway.accept), name=adapter.name)
-        self._running.append(task)
-        return task
+        self._channels[adapter.name] = Supervisor(adapter, self.gateway.accept)
+        return self._channels[adapter.name].start()
+
+    async def resume(self) -> None:
+        """Take up what an earlier run left, and from now on what has to be done now and then."""
+        await self.gateway.resume()
+        self._upkeep = [
+            asyncio.create_task(_every(SWEEP_SECONDS, self.gateway.sweep)),
+            asyncio.create_task(_every(PRUNE_SECONDS, self._prune)),
+        ]
+
+    async def _prune(self) -> None:
+        now = self._clock.now()
+        everything = now - timedelta(days=self.config.store.keep_days)
+        await self.store.prune(settled=now - REDELIVERED, everything=everything)
 
     async def close(self) -> None:
         """Stop intake, let turns under way finish, close what is open."""
-        for task in self._running:
+        for task in self._upkeep:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        await self.gateway.drain(GRACE)
+        await asyncio.gather(*(channel.stop() for channel in self._channels.values()))
+        await self.gateway.drain(self.config.turns.drain)
         await self.brain.model.close()
         await self.brain.library.close()
         await self.store.close()
+
+
+async def _every(seconds: float, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await task()
+        except SangdamError as failed:
+            log.warning("upkeep_failed", reason=str(failed))
+
+
+def _limits(config: Config) -> Callable[[], Limits] | None:
+    """What one customer may ask; made when the first customer asks, as its library loads slowly."""
+    limits = config.limits
+    if not (limits.customer_rate or limits.global_rate or limits.daily_quota):
+        return None
+
+    @cache
+    def made() -> Limits:
+        from bot.limits import Limits
+
+        return Limits(
+            customer=limits.customer_rate,
+            everybody=limits.global_rate,
+            quota=limits.daily_quota,
+            timezone=config.company.timezone,
+        )
+
+    return made
 
 
 def company_facts(config: Config) -> Facts:
@@ -122,19 +190,26 @@ async def build(
     config: Config,
     *,
     observers: Sequence[Observer] = (),
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock | None = None,
+    database: Path | None = None,
+    milestone: Milestone = lambda name: None,
 ) -> App:
-    """The application that `config` describes; the only function that knows every part."""
+    """The application that `config` describes; the only function that knows every part.
+
+    `database` is another place for conversations than the data folder, such as a test's own.
+    """
     prompts = await asyncio.to_thread(read_prompts, config)
     facts = company_facts(config)
-    store = await Store.open(config.data / "sangdam.db", synchronous=config.store.synchronous)
+    path = database or config.data / "sangdam.db"
+    store = await Store.open(path, synchronous=config.store.synchronous)
     try:
         return App(
             config=config,
             store=store,
             brain=_brain(config, prompts, facts, store),
             observers=observers,
-            now=now,
+            clock=clock or SystemClock(),
+            milestone=milestone,
         )
     except BaseException:
         await store.close()
@@ -165,6 +240,7 @@ def _brain(config: Config, prompts: Prompts, facts: Facts, store: Store) -> Brai
         emotions=EmotionHead.bundled(),
         intents=Intents.load(config.prompts_folder / "intents.yaml"),
         budget=Budget(num_ctx=model.num_ctx, reserve=model.num_predict),
+        admission=Admission(parallel=model.parallel, queue=model.queue),
         language=config.language,
         longest=config.limits.longest_message,
     )

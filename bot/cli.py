@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
@@ -21,6 +21,7 @@ from brain.errors import ConfigError, SangdamError
 
 if TYPE_CHECKING:
     from bot.app import App
+    from bot.clock import SystemClock
     from brain.knowledge.library import Library, Report
     from brain.messages import Turn
 
@@ -123,8 +124,8 @@ def ask(
         settings = configuration.load(config)
         clock = _clock(now, settings)
         turns: asyncio.Queue[Turn] = asyncio.Queue()
-        async with _app(settings, observers=[turns.put_nowait], now=clock) as app:
-            fake = Fake(name=channel, now=clock)
+        async with _app(settings, observers=[turns.put_nowait], clock=clock) as app:
+            fake = Fake(name=channel, now=clock.now)
             app.connect(fake)
             for line in sys.stdin if text == "-" else [text]:
                 new = uuid4().hex[:12]
@@ -163,14 +164,16 @@ def turn_document(turn: Turn) -> dict[str, Any]:
     }
 
 
-def _clock(now: datetime | None, settings: configuration.Config) -> Callable[[], datetime]:
+def _clock(now: datetime | None, settings: configuration.Config) -> SystemClock:
     """The pretended time, in the company's zone unless it names one; the real time without it."""
+    from bot.clock import SystemClock
+
     if now is None:
-        return lambda: datetime.now(UTC)
+        return SystemClock()
     from zoneinfo import ZoneInfo
 
     fixed = now if now.tzinfo else now.replace(tzinfo=ZoneInfo(settings.company.timezone))
-    return lambda: fixed
+    return SystemClock(lambda: fixed)
 
 
 @cli.command()

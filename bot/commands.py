@@ -47,6 +47,8 @@ class Command:
     """Whether only admins may use it."""
     run: Callable[[Call], Awaitable[str]]
     """Does it and gives the answer."""
+    in_order: bool = False
+    """Whether it waits for the conversation's turn under way, because it changes the conversation."""
 
 
 class Commands:
@@ -62,7 +64,7 @@ class Commands:
         self._language = language
         self._table = (
             Command(names=("help", "도움말"), admin=False, run=self._help),
-            Command(names=("reset", "초기화"), admin=False, run=self._reset),
+            Command(names=("reset", "초기화"), admin=False, run=self._reset, in_order=True),
             Command(names=("whoami", "내정보"), admin=False, run=self._whoami),
             Command(names=("reload", "새로고침"), admin=True, run=self._reload_all),
             Command(names=("rollback", "되돌리기"), admin=True, run=self._rollback),
@@ -77,6 +79,12 @@ class Commands:
     def meant(text: str) -> bool:
         """Whether `text` is a command rather than words for the brain."""
         return _COMMAND.match(text.strip()) is not None
+
+    def keeps_order(self, text: str) -> bool:
+        """Whether the command has to wait for the turn under way; the others bypass it."""
+        found = _COMMAND.match(text.strip())
+        command = self._by_name.get(found[1].lower()) if found else None
+        return command is not None and command.in_order
 
     async def run(self, message: Message) -> str:
         """The answer to a command; an unknown, forbidden or failing one gets one clear line."""

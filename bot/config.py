@@ -83,6 +83,15 @@ class ModelServer(Section):
     fallback: str = Field("", description="a second model, tried once when the first fails")
     num_ctx: int = Field(8192, ge=2048, le=131072, description="context window, tokens")
     num_predict: int = Field(768, ge=64, le=8192, description="longest answer, tokens")
+    parallel: int = Field(
+        2, ge=1, le=256, description="answers generated at a time; Ollama's OLLAMA_NUM_PARALLEL"
+    )
+    queue: int = Field(
+        20,
+        ge=0,
+        le=10000,
+        description="answers that may wait; further customers hear that it is busy",
+    )
     temperature: float = Field(0.3, ge=0, le=2, description="0: always the likeliest word")
     timeouts: ModelTimeouts = Field(ModelTimeouts(), description="seconds to wait")
 
@@ -99,6 +108,26 @@ class Web(Section):
     )
 
 
+class TurnTaking(Section):
+    """How long to wait for the rest of what somebody is writing, in seconds."""
+
+    fragment: float = Field(
+        1.5, ge=0, le=30, description="after a message that reads as unfinished"
+    )
+    most: float = Field(6.0, ge=0, le=60, description="in all, from the first piece on")
+    follow_on: float = Field(
+        1.0, ge=0, le=10, description="before a quoted answer, if the customer may go on"
+    )
+    policy: Literal["interrupt", "collect", "queue"] = Field(
+        "interrupt",
+        description="for words that arrive during an answer: begin anew with them, answer them next, or each alone",
+    )
+    answer_within: float = Field(
+        60.0, gt=0, description="minutes; what a stop left unanswered for longer is apologised for"
+    )
+    drain: float = Field(15.0, ge=0, le=300, description="seconds to finish answers when stopping")
+
+
 class Storage(Section):
     """The database under `data`."""
 
@@ -106,12 +135,25 @@ class Storage(Section):
         "NORMAL",
         description="NORMAL survives a killed process; FULL also a power cut, at a cost per message",
     )
+    keep_days: int = Field(365, ge=3, description="days after which conversations are deleted")
 
 
 class Limits(Section):
     """What one customer may send."""
 
     longest_message: int = Field(4000, ge=100, le=20000, description="characters in one message")
+    customer_rate: str = Field(
+        "20/minute", description='messages of one customer, such as 20/minute; "" for no limit'
+    )
+    global_rate: str = Field("", description='messages of everybody; "" for no limit')
+    daily_quota: int = Field(300, ge=0, description="messages of one customer a day; 0: no limit")
+
+    @field_validator("customer_rate", "global_rate")
+    @classmethod
+    def _readable(cls, rate: str) -> str:
+        if rate and not re.fullmatch(r"[1-9]\d*/(?:[1-9]\d* ?)?(?:second|minute|hour|day)s?", rate):
+            raise ValueError("write a number and a span, such as 20/minute or 5/10seconds")
+        return rate
 
 
 class Config(Section):
@@ -129,6 +171,7 @@ class Config(Section):
     web: Web = Web()
     store: Storage = Storage()
     limits: Limits = Limits()
+    turns: TurnTaking = TurnTaking()
 
     @field_validator("admins")
     @classmethod

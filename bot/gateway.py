@@ -3,25 +3,60 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 import structlog
 
 from adapters.base import Adapter
+from bot.clock import Clock
 from bot.commands import Commands
-from bot.store.store import Store
-from bot.turns import Turns
-from brain.core import Brain
-from brain.messages import Action, Address, Draft, Event, Message, Receipt, Reply, Turn
+from bot.delivery import Delivery
+from bot.store.store import Store, Undelivered
+from bot.turns import DEFAULT_PATIENCE, Floor, Patience, Turns
+from brain.core import Show
+from brain.memory import Session
+from brain.messages import Action, Address, Draft, Event, Message, Reply, ReplyKind, Turn
+from brain.prompts import Prompts
 from brain.redaction import redact
+
+if TYPE_CHECKING:
+    from bot.limits import Limits
 
 log = structlog.get_logger(__name__)
 
 Observer = Callable[[Turn], None]
-Show = Callable[[Address, Draft], Awaitable[None]]
+Milestone = Callable[[str], None]
+"""Hears how far a message has come: received, started, answered, committed, sent, settled."""
+
+CHEAP: tuple[ReplyKind, ...] = ("quoted", "abstained")
+"""Kinds of reply that cost next to nothing, so that waiting for more words loses nothing."""
+MOST_ATTEMPTS = 3
+"""Starts after which a message that was never answered, maybe because it kills us, gets an apology."""
+ANSWER_WITHIN = timedelta(hours=1)
+"""Age from which a message that was left unanswered is apologised for instead."""
+
+
+class Answerer(Protocol):
+    """What the gateway needs of the brain."""
+
+    prompts: Prompts
+
+    async def answer(
+        self,
+        messages: Sequence[Message],
+        session: Session,
+        *,
+        now: datetime,
+        returning: bool = False,
+        show: Show = ...,
+    ) -> tuple[Turn, Session]:
+        """See `Brain.answer`."""
+        ...
 
 
 class Gateway:
@@ -31,19 +66,45 @@ class Gateway:
         self,
         *,
         store: Store,
-        brain: Brain,
+        brain: Answerer,
         commands: Commands,
         adapters: Mapping[str, Adapter],
+        clock: Clock,
+        patience: Patience = DEFAULT_PATIENCE,
+        limits: Callable[[], Limits] | None = None,
+        answer_within: timedelta = ANSWER_WITHIN,
         observers: Sequence[Observer] = (),
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        milestone: Milestone = lambda name: None,
     ) -> None:
         self._store = store
         self._brain = brain
         self._commands = commands
         self._adapters = adapters
+        self._clock = clock
+        self._limits = limits
+        self._answer_within = answer_within
         self._observers = tuple(observers)
-        self._now = now
-        self._turns = Turns(self._run)
+        self._milestone = milestone
+        self._delivery = Delivery(
+            store=store,
+            adapters=adapters,
+            clock=clock,
+            label=lambda: brain.prompts.phrase("delivery.again"),
+        )
+        self._turns = Turns(
+            self._run,
+            clock=clock,
+            patience=patience,
+            collects=self._collects,
+            joined=self._tell_joined,
+        )
+
+    @property
+    def busy(self) -> int:
+        """Conversations with something to say."""
+        return self._turns.busy
+
+    # ---- in
 
     async def accept(self, event: Event) -> None:
         """Make `event` durable, personal data masked; when this returns, the channel may acknowledge.
@@ -54,13 +115,23 @@ class Gateway:
             kept: Event = replace(event, value=redact(event.value).text)
         else:
             kept = replace(event, text=redact(event.text).text)
-        if not await self._store.receive(kept, at=self._now()):
+        if not await self._store.receive(kept, at=self._clock.now()):
             log.info("duplicate", channel=event.address.channel, event_id=event.id)
             return
-        if isinstance(kept, Message):
-            self._turns.put(kept)
+        self._milestone("received")
+        await self._take_up(kept)
+
+    async def _take_up(self, event: Event) -> None:
+        if isinstance(event, Action):
+            await self._act(event)
+        elif not event.addressed:
+            await self._store.settle([event])
+        elif not self._commands.meant(event.text):
+            self._turns.put(event)
+        elif self._commands.keeps_order(event.text):
+            self._turns.do(event.address, partial(self._command, event))
         else:
-            await self._act(kept)
+            self._turns.aside(partial(self._command, event))
 
     async def _act(self, action: Action) -> None:
         """Actions need no turn and bypass the conversation's order."""
@@ -69,94 +140,190 @@ class Gateway:
         else:
             await self._store.settle([action])
 
+    def _collects(self, address: Address) -> bool:
+        adapter = self._adapters.get(address.channel)
+        return adapter is not None and adapter.capabilities.collects
+
+    def _tell_joined(self, messages: Sequence[Message]) -> None:
+        """A channel that must answer every request says in the earlier ones that the last one will."""
+        for message in messages:
+            adapter = self._adapters.get(message.address.channel)
+            if adapter is not None and adapter.capabilities.deadline is not None:
+                text = self._brain.prompts.phrase("delivery.joined")
+                joined = _reply(message, text, "silent")
+                self._turns.aside(partial(self._say_joined, adapter, message.address, joined))
+
+    @staticmethod
+    async def _say_joined(adapter: Adapter, address: Address, reply: Reply) -> None:
+        try:
+            await adapter.deliver(address, reply)
+        except Exception:
+            log.exception("joined_failed", channel=address.channel)
+
+    # ---- after a start, and while running
+
     async def resume(self) -> None:
         """Send what an earlier run left undelivered, answer what it left unanswered."""
-        for address, reply in await self._store.undelivered():
-            await self._deliver(address, reply)
-        for event in await self._store.unanswered():
-            if isinstance(event, Message):
-                self._turns.put(event)
+        for left in await self._store.undelivered("pending", "sending", "again"):
+            self._turns.do(left.address, partial(self._deliver_left, left))
+        late: dict[Address, list[Message]] = {}
+        oldest = self._clock.now() - self._answer_within
+        for waiting in await self._store.unanswered():
+            event = waiting.event
+            given_up = waiting.attempts > MOST_ATTEMPTS
+            if isinstance(event, Message) and (event.sent_at < oldest or given_up):
+                late.setdefault(event.address, []).append(event)
             else:
-                await self._act(event)
+                await self._take_up(event)
+        for address, messages in late.items():
+            self._turns.do(address, partial(self._apologise, messages))
+
+    async def sweep(self) -> None:
+        """Try the replies again that a channel could not send."""
+        for left in await self._store.undelivered("pending"):
+            if left.address.channel in self._adapters:
+                self._turns.do(left.address, partial(self._deliver_left, left))
+
+    async def _deliver_left(self, left: Undelivered) -> None:
+        if left.reply.id in self._delivery.under_way:
+            return
+        try:
+            match left.state:
+                case "pending":
+                    await self._delivery.send(left.address, left.reply)
+                case "sending":
+                    await self._delivery.send_again(left.address, left.reply)
+                case _:
+                    await self._delivery.give_up(left.address, left.reply)
+        except Exception:
+            log.exception("delivery_failed", channel=left.address.channel, reply=left.reply.id)
+
+    async def _apologise(self, messages: Sequence[Message]) -> None:
+        text = self._brain.prompts.phrase("delivery.late")
+        await self._finish(self._turn(messages, text, "exception", failure="Late"))
 
     async def drain(self, seconds: float) -> None:
         """Let the turns under way finish, at most `seconds`; the rest waits in the inbox."""
         await self._turns.drain(seconds)
 
-    async def _run(self, messages: Sequence[Message]) -> None:
+    # ---- one turn
+
+    async def _run(self, messages: Sequence[Message], floor: Floor) -> None:
         """One turn of a conversation; nothing it meets may stop the next one."""
         try:
-            await self.turn(messages)
+            await self.turn(messages, floor)
         except asyncio.CancelledError:
-            raise
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            log.error("turn_lost", event_id=messages[-1].id, reason="something cancelled itself")
         except Exception:
             log.exception(
-                "turn_failed", channel=messages[-1].address.channel, event_id=messages[-1].id
+                "turn_lost", channel=messages[-1].address.channel, event_id=messages[-1].id
             )
 
-    async def turn(self, messages: Sequence[Message]) -> Turn:
-        """Answer `messages`, commit, deliver."""
-        last = messages[-1]
-        address = last.address
-        session = await self._store.session(address)
-        if self._commands.meant(last.text):
-            turn = self._command_turn(messages, await self._commands.run(last))
-        else:
-            began = session.exchanges[0].at if session.exchanges else self._now()
-            returning = await self._store.known(address, before=began)
-            drafts = Drafts(self._adapters.get(address.channel), address)
-            try:
-                turn, session = await self._brain.answer(
-                    messages, session, now=self._now(), returning=returning, show=drafts.put
-                )
-            except Exception as bug:
-                log.exception("turn_failed", channel=address.channel, event_id=last.id)
-                turn = self._failed_turn(messages, bug)
-            finally:
-                await drafts.close()
-        await self._store.commit(turn, session.after(turn))
-        if turn.reply.kind != "silent":
-            await self._deliver(address, turn.reply)
-        for observe in self._observers:
-            observe(turn)
-        return turn
+    async def turn(self, messages: Sequence[Message], floor: Floor) -> None:
+        """Answer `messages`, commit, deliver. Until the floor is taken, more words end it."""
+        self._milestone("started")
+        address = messages[-1].address
+        turn = await self._limited(messages)
+        session = None
+        if turn is None:
+            session = await self._store.session(address)
+            turn, session = await self._answer(messages, session)
+        self._milestone("answered")
+        await floor.take(cheap=turn.reply.kind in CHEAP)
+        await self._finish(turn, session)
 
-    def _command_turn(self, messages: Sequence[Message], text: str) -> Turn:
-        identity = uuid4().hex
-        reply = Reply(id=identity, in_reply_to=messages[-1].id, text=text, kind="command")
-        return Turn(
-            id=identity,
-            address=messages[-1].address,
-            messages=tuple(messages),
-            reply=reply,
-            started_at=self._now(),
-            remember=False,
-        )
-
-    def _failed_turn(self, messages: Sequence[Message], failed: Exception) -> Turn:
-        identity = uuid4().hex
-        text = self._brain.prompts.phrase("exceptions.system_error")
-        reply = Reply(id=identity, in_reply_to=messages[-1].id, text=text, kind="exception")
-        return Turn(
-            id=identity,
-            address=messages[-1].address,
-            messages=tuple(messages),
-            reply=reply,
-            started_at=self._now(),
-            exceptions=("system_error",),
-            failure=type(failed).__name__,
-        )
-
-    async def _deliver(self, address: Address, reply: Reply) -> None:
+    async def _limited(self, messages: Sequence[Message]) -> Turn | None:
+        """The reply to somebody who asks more than the limits allow; None within them."""
+        address = messages[-1].address
         adapter = self._adapters.get(address.channel)
-        if adapter is None:
-            receipt = Receipt(
-                outcome="refused", reason=f"no channel {address.channel!r} is running"
+        if self._limits is None or (adapter and not adapter.capabilities.limited):
+            return None
+        exceeded = await self._limits().exceeded(address, len(messages), self._clock.now())
+        if exceeded is None:
+            return None
+        name = "exceptions.quota_exceeded" if exceeded == "quota" else "busy.slow_down"
+        return self._turn(
+            messages, self._brain.prompts.phrase(name), "busy", failure=exceeded, remember=False
+        )
+
+    async def _answer(self, messages: Sequence[Message], session: Session) -> tuple[Turn, Session]:
+        address = messages[-1].address
+        now = self._clock.now()
+        began = session.exchanges[0].at if session.exchanges else now
+        returning = await self._store.known(address, before=began)
+        drafts = Drafts(self._adapters.get(address.channel), address)
+        drafts.put(Draft(text=""))
+        try:
+            answered = await self._brain.answer(
+                messages, session, now=now, returning=returning, show=drafts.put
             )
-        else:
-            receipt = await adapter.deliver(address, reply)
-        await self._store.receipt(reply.id, receipt, at=self._now())
-        log.info("delivered", channel=address.channel, reply=reply.id, outcome=receipt.outcome)
+        except asyncio.CancelledError:
+            drafts.stop()
+            raise
+        except Exception as bug:
+            log.exception("turn_failed", channel=address.channel, event_id=messages[-1].id)
+            text = self._brain.prompts.phrase("exceptions.system_error")
+            failed = self._turn(messages, text, "exception", failure=type(bug).__name__)
+            answered = replace(failed, exceptions=("system_error",)), session
+        await drafts.close()
+        return answered
+
+    async def _command(self, message: Message) -> None:
+        try:
+            text = await self._commands.run(message)
+        except Exception as bug:
+            log.exception("command_failed", event_id=message.id)
+            text = self._brain.prompts.phrase("exceptions.system_error")
+            await self._finish(
+                self._turn([message], text, "command", failure=type(bug).__name__, remember=False)
+            )
+            return
+        await self._finish(self._turn([message], text, "command", remember=False))
+
+    async def _finish(self, turn: Turn, session: Session | None = None) -> None:
+        """Commit a turn with its session, deliver its reply, tell the observers."""
+        if session is None:
+            session = Session(address=turn.address)
+            if turn.remember:
+                session = await self._store.session(turn.address)
+        await self._store.commit(turn, session.after(turn))
+        self._milestone("committed")
+        if turn.reply.kind != "silent":
+            await self._delivery.send(turn.address, turn.reply, milestone=self._milestone)
+        self._milestone("settled")
+        for observe in self._observers:
+            try:
+                observe(turn)
+            except Exception:
+                log.exception("observer_failed", turn=turn.id)
+
+    def _turn(
+        self,
+        messages: Sequence[Message],
+        text: str,
+        kind: ReplyKind,
+        *,
+        failure: str = "",
+        remember: bool = True,
+    ) -> Turn:
+        """A turn that the brain had no part in."""
+        reply = _reply(messages[-1], text, kind)
+        return Turn(
+            id=reply.id,
+            address=messages[-1].address,
+            messages=tuple(messages),
+            reply=reply,
+            started_at=self._clock.now(),
+            failure=failure,
+            remember=remember,
+        )
+
+
+def _reply(message: Message, text: str, kind: ReplyKind) -> Reply:
+    return Reply(id=uuid4().hex, in_reply_to=message.id, text=text, kind=kind)
 
 
 class Drafts:
@@ -188,3 +355,9 @@ class Drafts:
         self._latest = None
         if self._task is not None:
             await self._task
+
+    def stop(self) -> None:
+        """Stop showing at once: the answer was given up."""
+        self._latest = None
+        if self._task is not None:
+            self._task.cancel()

@@ -33,7 +33,7 @@ async def serve(config: Config) -> None:
         try:
             with Progress() as progress:
                 await app.index(progress)
-            await app.gateway.resume()
+            await app.resume()
             warming = asyncio.create_task(app.brain.warm())
             await stop.wait()
             warming.cancel()

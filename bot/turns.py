@@ -1,50 +1,228 @@
-"""Who speaks when: one turn at a time per conversation, all conversations side by side."""
+"""Who speaks when: one turn at a time per conversation, pieces of a message joined into one turn."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+from bot.clock import Clock
 from brain.messages import Address, Message
+from brain.utterance import reads_as
 
-Run = Callable[[Sequence[Message]], Awaitable[None]]
+Policy = Literal["interrupt", "collect", "queue"]
+"""What becomes of a message that arrives while an earlier one is being answered: `interrupt` gives the
+answer up and answers both, `collect` answers it afterwards with what else has come, `queue` alone."""
+Job = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for the rest of what somebody is saying, in seconds."""
+
+    fragment: float = 1.5
+    """After a message that reads as unfinished."""
+    most: float = 6.0
+    """From the first piece on, whatever follows."""
+    follow_on: float = 1.0
+    """Before an answer that cost nothing is shown for a message that may go on."""
+    restarts: int = 3
+    """How often an answer is given up for what came meanwhile; then that has to wait."""
+    policy: Policy = "interrupt"
+    """See `Policy`."""
+
+
+DEFAULT_PATIENCE = Patience()
+
+
+@dataclass(slots=True)
+class _Line:
+    """A conversation that has something to say."""
+
+    began: float
+    waiting: deque[Message | Job] = field(default_factory=deque)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    floor: Floor | None = None
+    restarts: int = 0
+    interrupted: bool = False
+
+
+class Floor:
+    """One turn's right to speak. Until it is taken, further words of the customer end the turn."""
+
+    def __init__(self, line: _Line, clock: Clock, patience: float) -> None:
+        self._line = line
+        self._clock = clock
+        self._patience = patience
+        self.taken = False
+
+    async def take(self, *, cheap: bool) -> None:
+        """The answer stands: what comes from here on is the next turn's.
+
+        A `cheap` answer to words that may go on waits a moment first, in which more of them still
+        ends the turn.
+        """
+        if cheap and self._patience > 0:
+            self._line.arrived.clear()
+            await self._clock.wait(self._line.arrived, self._patience)
+        self.taken = True
+
+
+Run = Callable[[Sequence[Message], Floor], Awaitable[None]]
 
 
 class Turns:
     """Starts the turns. A conversation with nothing to say leaves no trace here."""
 
-    def __init__(self, run: Run) -> None:
-        """`run` answers the messages of one turn; what it raises is its own affair to report."""
+    def __init__(
+        self,
+        run: Run,
+        *,
+        clock: Clock,
+        patience: Patience = DEFAULT_PATIENCE,
+        collects: Callable[[Address], bool] = lambda address: False,
+        joined: Callable[[Sequence[Message]], None] = lambda messages: None,
+    ) -> None:
+        """`run` answers the messages of one turn; what it raises is its own affair to report.
+
+        `collects` tells where a piece may wait for the next one. `joined` hears of messages that
+        a later one's turn answers too.
+        """
         self._run = run
-        self._waiting: dict[Address, deque[Message]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._clock = clock
+        self._patience = patience
+        self._collects = collects
+        self._joined = joined
+        self._lines: dict[Address, _Line] = {}
+        self._asides: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    @property
+    def busy(self) -> int:
+        """Conversations with something to say."""
+        return len(self._lines)
 
     def put(self, message: Message) -> None:
-        """Take a message; its turn starts when the conversation's earlier ones are over."""
-        line = self._waiting.get(message.address)
-        if line is not None:
-            line.append(message)
-            return
-        self._waiting[message.address] = deque([message])
-        task = asyncio.create_task(self._converse(message.address))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Take a message; see `Patience` for when its turn starts."""
+        self._enter(message.address, message)
 
-    async def _converse(self, address: Address) -> None:
-        line = self._waiting[address]
+    def do(self, address: Address, job: Job) -> None:
+        """Run `job` within the conversation: after what came before it, before what comes later."""
+        self._enter(address, job)
+
+    def aside(self, job: Job) -> None:
+        """Run `job` at once, beside whatever its conversation is doing."""
+        if not self._closing:
+            task = asyncio.create_task(job())
+            self._asides.add(task)
+            task.add_done_callback(self._asides.discard)
+
+    def _enter(self, address: Address, item: Message | Job) -> None:
+        if self._closing:  # it waits in the inbox for the next start
+            return
+        line = self._lines.get(address)
+        if line is None:
+            line = self._lines[address] = _Line(began=self._clock.monotonic())
+            line.task = asyncio.create_task(self._converse(address, line))
+        line.waiting.append(item)
+        line.arrived.set()
+        if isinstance(item, Message):
+            self._interrupt(line)
+
+    def _interrupt(self, line: _Line) -> None:
+        floor = line.floor
+        if (
+            self._patience.policy == "interrupt"
+            and floor is not None
+            and not floor.taken
+            and not line.interrupted
+            and line.restarts < self._patience.restarts
+            and line.task is not None
+        ):
+            line.interrupted = True
+            line.task.cancel()
+
+    async def _converse(self, address: Address, line: _Line) -> None:
+        """The turns of one conversation, until it has nothing more to say."""
         try:
-            while line:
-                await self._run((line.popleft(),))
+            while line.waiting and not self._closing:
+                item = line.waiting[0]
+                if isinstance(item, Message):
+                    await self._turn(address, line)
+                else:
+                    line.waiting.popleft()
+                    await item()
         finally:
-            del self._waiting[address]
+            del self._lines[address]
+
+    async def _turn(self, address: Address, line: _Line) -> None:
+        """One turn, begun anew for what comes before it is over."""
+        collects = self._collects(address)
+        line.began, line.restarts = self._clock.monotonic(), 0
+        batch: list[Message] = []
+        while True:
+            if collects and self._patience.policy != "queue":
+                await self._collect(line)
+            batch += self._taken(line, bool(batch))
+            self._joined(batch[:-1])
+            pause = self._patience.follow_on if collects and _may_go_on(batch) else 0.0
+            line.floor = floor = Floor(line, self._clock, 0.0 if self._closing else pause)
+            try:
+                await self._run(batch, floor)
+            except asyncio.CancelledError:
+                if not line.interrupted:
+                    raise
+                line.restarts += 1
+            else:
+                if not line.interrupted:
+                    return
+                batch = []  # the answer was through before it could be given up
+            finally:
+                line.floor = None
+            line.interrupted = False
+            if line.task is not None:
+                line.task.uncancel()
+            if not batch:
+                return
+
+    def _taken(self, line: _Line, more: bool) -> list[Message]:
+        """The messages of the next turn: up to the next job, one only where they queue."""
+        batch: list[Message] = []
+        alone = self._patience.policy == "queue"
+        while line.waiting and isinstance(line.waiting[0], Message):
+            if alone and (batch or more):
+                break
+            batch.append(line.waiting.popleft())  # type: ignore[arg-type] # checked above
+        return batch
+
+    async def _collect(self, line: _Line) -> None:
+        """Wait until what was said reads as finished, or for as long as is bearable."""
+        while not self._closing:
+            last = line.waiting[-1]
+            if not isinstance(last, Message) or reads_as(last.text) != "fragment":
+                return
+            left = line.began + self._patience.most - self._clock.monotonic()
+            line.arrived.clear()
+            patience = min(self._patience.fragment, left)
+            if patience <= 0 or not await self._clock.wait(line.arrived, patience):
+                return
 
     async def drain(self, seconds: float) -> None:
         """Wait for the turns under way, at most `seconds`; the rest is cancelled."""
-        tasks = set(self._tasks)
+        self._closing = True
+        for line in self._lines.values():
+            line.arrived.set()
+        tasks = {line.task for line in self._lines.values() if line.task} | self._asides
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+
+def _may_go_on(batch: Sequence[Message]) -> bool:
+    return reads_as(batch[-1].text) != "finished"

@@ -6,21 +6,33 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 from uuid import uuid4
 
 from brain import quoted
 from brain.budget import Budget, Calibration
 from brain.clock import CompanyClock
 from brain.emotion import EmotionHead
-from brain.errors import ModelError
+from brain.errors import Busy, ModelError
 from brain.intent import Intents
 from brain.knowledge.library import Library
 from brain.knowledge.retrieve import Found
 from brain.llm import Model
 from brain.memory import Session
-from brain.messages import Draft, Emotion, Message, Reply, ReplyKind, Situation, Source, Turn
+from brain.messages import (
+    Address,
+    Draft,
+    Emotion,
+    Message,
+    Reply,
+    ReplyKind,
+    Situation,
+    Source,
+    Turn,
+)
 from brain.prompts import Prompts
 from brain.situation import detect_language, read_situation
 
@@ -52,6 +64,7 @@ class _Work:
     tokens: dict[str, int] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     exceptions: tuple[str, ...] = ()
+    failure: str = ""
 
     def lap(self, step: str, since: float) -> None:
         """Note the milliseconds that `step` took."""
@@ -67,6 +80,22 @@ class _Said:
     sources: tuple[Source, ...] = ()
 
 
+class Admission(Protocol):
+    """Decides how many answers are generated at a time, and who is next."""
+
+    def slot(self, address: Address) -> AbstractAsyncContextManager[None]:
+        """Holds the model for one answer. Raises Busy when too many wait already."""
+        ...
+
+
+class Unlimited:
+    """Everybody at once."""
+
+    def slot(self, address: Address) -> AbstractAsyncContextManager[None]:
+        """See `Admission.slot`."""
+        return nullcontext()
+
+
 class Brain:
     """Answers one turn at a time; holds no conversation, so that many may run at once."""
 
@@ -80,6 +109,7 @@ class Brain:
         emotions: EmotionHead,
         intents: Intents,
         budget: Budget,
+        admission: Admission | None = None,
         language: str = "ko",
         longest: int = 4000,
     ) -> None:
@@ -90,6 +120,7 @@ class Brain:
         self._emotions = emotions
         self._intents = intents
         self._budget = budget
+        self._admission = admission or Unlimited()
         self._calibration = Calibration()
         self._language = language
         self._longest = longest
@@ -189,6 +220,10 @@ class Brain:
         began = time.perf_counter()
         try:
             said = await self._generate(work, work.found)
+        except Busy as busy:
+            work.failure = type(busy).__name__
+            text = self.prompts.phrase(busy.phrase, work.situation.language, ahead=busy.ahead)
+            return _Said("busy", text)
         except ModelError as failed:
             log.info("quoted instead of the model: %s", type(failed).__name__)
             work.timings["model"] = round((time.perf_counter() - began) * 1000, 3)
@@ -222,7 +257,8 @@ class Brain:
             text += piece
             work.show(Draft(text=text))
 
-        completion = await self.model.generate(composed.messages, write=write)
+        async with self._admission.slot(work.session.address):
+            completion = await self.model.generate(composed.messages, write=write)
         work.model = completion.model
         if completion.prompt_tokens and completion.reply_tokens:
             work.tokens |= {"prompt": completion.prompt_tokens, "reply": completion.reply_tokens}
@@ -256,6 +292,7 @@ class Brain:
             dropped=work.dropped,
             tokens=work.tokens,
             timings=work.timings,
+            failure=work.failure,
         )
 
     def _disclosure(self, language: str) -> str:

@@ -6,7 +6,9 @@ SangdamError                 one clear line for whoever is addressed
 ├── KnowledgeError           the knowledge base cannot be read or built      -> operator
 │   └── DocumentError        one document cannot be read                     -> reload report
 ├── StoreError               the database cannot be opened or is too new     -> operator
+├── ChannelDown              a channel cannot send just now; nothing was sent -> tried again
 └── BrainError               a turn failed; names the phrase the customer hears
+    ├── Busy                 too many customers wait for the model
     └── ModelError           the model did not answer
         ├── ModelUnavailable no server, or no usable model on it
         ├── ModelBusy        the server refuses for load
@@ -41,11 +43,26 @@ class StoreError(SangdamError):
     """The database cannot be opened."""
 
 
+class ChannelDown(SangdamError):
+    """A channel cannot send just now, and certainly sent nothing; trying again is safe."""
+
+
 class BrainError(SangdamError):
     """A turn failed in a foreseen way."""
 
     phrase = "exceptions.system_error"
     """Name of the phrase the customer hears."""
+
+
+class Busy(BrainError):
+    """Too many customers wait for the model already."""
+
+    phrase = "busy.queue"
+
+    def __init__(self, ahead: int) -> None:
+        super().__init__(f"{ahead} wait for the model")
+        self.ahead = ahead
+        """How many are before this one."""
 
 
 class ModelError(BrainError):

@@ -24,7 +24,7 @@ Daypart = Literal["morning", "business", "evening", "night"]
 Level = Literal["high", "medium", "low"]
 EmotionLabel = Literal["angry", "anxious", "sad", "satisfied", "neutral"]
 CustomerKind = Literal["new", "returning", "vip"]
-Outcome = Literal["delivered", "refused", "unknown", "parked"]
+Outcome = Literal["delivered", "refused", "unknown", "parked", "pending"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +167,8 @@ class Receipt:
     """What a channel did with a reply."""
 
     outcome: Outcome
-    """delivered; refused (never will be); unknown (may have arrived); parked (waits for the customer's next move)."""
+    """delivered; refused (never will be); unknown (may have arrived); parked (waits for the customer's
+    next move); pending (not sent, to be tried again: the gateway's word, never a channel's)."""
     native_ids: tuple[str, ...] = ()
     """The channel's ids of the messages made from it."""
     reason: str = ""

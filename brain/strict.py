@@ -122,7 +122,9 @@ class Document:
         try:
             return model.model_validate(value)
         except ValidationError as wrong:
-            first = wrong.errors(include_url=False)[0]
+            problems = wrong.errors(include_url=False)
+            # A misspelt key is also a missing one: what was written says more than what was not.
+            first = min(problems, key=lambda each: each["type"] != "extra_forbidden")
             place = tuple(part for part in first["loc"] if isinstance(part, str | int))
             raise self.fault(place, explain(first, place, model)) from None
 
@@ -145,21 +147,23 @@ def _keys(model: type[BaseModel], place: Place) -> list[str]:
     """The keys that are valid at `place` below `model`."""
     inside: Any = model
     for part in place:
-        if isinstance(inside, type) and issubclass(inside, BaseModel):
+        if _is_model(inside):
             field = inside.model_fields.get(str(part))
-            inside = field.annotation if field else None
-        inside = _element(inside)
-    if isinstance(inside, type) and issubclass(inside, BaseModel):
-        return [field.alias or name for name, field in inside.model_fields.items()]
-    return []
+            inside = _chosen(field.annotation) if field else None
+        else:  # an item of a list or a value of a mapping
+            inside = _chosen((typing.get_args(inside) or (None,))[-1])
+    if not _is_model(inside):
+        return []
+    return [field.alias or name for name, field in inside.model_fields.items()]
 
 
-def _element(annotation: Any) -> Any:
-    """The record type inside `list[X]`, `dict[str, X]`, `X | None`; the type itself otherwise."""
-    origin = typing.get_origin(annotation)
-    if origin is None:
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _chosen(annotation: Any) -> Any:
+    """What a key can lie in: of `str | X | None` the record type or collection, `X`."""
+    if typing.get_origin(annotation) not in (types.UnionType, typing.Union):
         return annotation
-    inner = [arg for arg in typing.get_args(annotation) if arg not in (type(None), str, ...)]
-    if origin in (types.UnionType, typing.Union):
-        return _element(inner[0]) if inner else None
-    return inner[-1] if inner else None
+    inner = [arg for arg in typing.get_args(annotation) if arg not in (type(None), str)]
+    return inner[0] if inner else None

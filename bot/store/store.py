@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -21,6 +22,29 @@ from brain.memory import Session
 from brain.messages import Action, Address, Event, Message, Receipt, Reply, Turn
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unanswered:
+    """An event that waits for its turn."""
+
+    event: Event
+    """What came in."""
+    attempts: int
+    """How often a start found it waiting, this one included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undelivered:
+    """A reply that has not reached its end."""
+
+    address: Address
+    """Where it goes."""
+    reply: Reply
+    """What is said."""
+    state: str
+    """pending: not sent; sending: may have arrived; again: may have arrived twice; unknown, parked."""
+
 
 _CHUNK = 500
 """Rows in one statement: databases bound the number of variables, and other writes wait meanwhile."""
@@ -57,6 +81,12 @@ _RECEIPT = (
 _SESSION = sa.select(sessions.c.document).where(
     *(sessions.c[name] == bindparam(name) for name in ("channel", "conversation", "user"))
 )
+_ATTEMPT = inbox.update().where(inbox.c.state == "waiting").values(attempts=inbox.c.attempts + 1)
+_UNANSWERED = (
+    sa.select(inbox.c.kind, inbox.c.document, inbox.c.attempts)
+    .where(inbox.c.state == "waiting")
+    .order_by(inbox.c.seq)
+)
 _KEEP_VECTORS = insert(vectors).on_conflict_do_nothing()
 
 
@@ -89,6 +119,7 @@ class Store:
             "document": dump(event),
             "received_at": at,
             "state": "waiting",
+            "attempts": 0,
         }
         return await self.database.write(lambda db: db.execute(_RECEIVE, row).rowcount == 1)
 
@@ -110,7 +141,8 @@ class Store:
     async def commit(self, turn: Turn, session: Session) -> None:
         """Keeps a finished turn, all or nothing: its session, its reply to deliver, its messages done.
 
-        The session only if the turn is to be remembered, the reply unless it is silent.
+        The session only if the turn is to be remembered, the reply unless it is silent. A reply counts
+        as being sent from here on: should the process die, it may have arrived.
         """
 
         def work(db: Connection) -> None:
@@ -139,7 +171,7 @@ class Store:
                         **where,
                         "id": turn.reply.id,
                         "document": dump(turn.reply),
-                        "state": "pending",
+                        "state": "sending",
                         "native_ids": "[]",
                         "reason": "",
                         "attempts": 0,
@@ -161,37 +193,48 @@ class Store:
         }
         await self.database.write(lambda db: db.execute(_RECEIPT, row))
 
-    async def unanswered(self) -> list[Event]:
-        """Events that wait for their turn, in order of arrival."""
-        query = (
-            sa.select(inbox.c.kind, inbox.c.document)
-            .where(inbox.c.state == "waiting")
-            .order_by(inbox.c.seq)
-        )
+    async def sending_again(self, reply_id: str, *, at: datetime) -> None:
+        """Notes that a reply which may have arrived is about to be sent a second time."""
+        row = {"which": reply_id, "outcome": "again", "native": "[]", "why": "", "now": at}
+        await self.database.write(lambda db: db.execute(_RECEIPT, row))
 
-        def work(db: Connection) -> list[Event]:
+    async def unanswered(self) -> list[Unanswered]:
+        """Events that wait for their turn, in order of arrival; each call counts as an attempt."""
+
+        def work(db: Connection) -> list[Unanswered]:
+            db.execute(_ATTEMPT)
             return [
-                load(Message, document) if kind == "message" else load(Action, document)
-                for kind, document in db.execute(query)
+                Unanswered(
+                    event=_event(kind, document),
+                    attempts=attempts,
+                )
+                for kind, document, attempts in db.execute(_UNANSWERED)
             ]
 
-        return await self.database.scan(work)
+        return await self.database.write(work)
 
-    async def undelivered(self) -> list[tuple[Address, Reply]]:
-        """Replies that no channel has spoken about yet, in the order they were made."""
+    async def undelivered(self, *states: str) -> list[Undelivered]:
+        """Replies in one of these states, in the order they were made; see `Undelivered.state`."""
         query = (
-            sa.select(outbox.c.channel, outbox.c.conversation, outbox.c.user, outbox.c.document)
-            .where(outbox.c.state == "pending")
+            sa.select(
+                outbox.c.channel,
+                outbox.c.conversation,
+                outbox.c.user,
+                outbox.c.document,
+                outbox.c.state,
+            )
+            .where(outbox.c.state.in_(states))
             .order_by(outbox.c.seq)
         )
 
-        def work(db: Connection) -> list[tuple[Address, Reply]]:
+        def work(db: Connection) -> list[Undelivered]:
             return [
-                (
-                    Address(channel=channel, conversation=conversation, user=user),
-                    load(Reply, document),
+                Undelivered(
+                    address=Address(channel=channel, conversation=conversation, user=user),
+                    reply=load(Reply, document),
+                    state=state,
                 )
-                for channel, conversation, user, document in db.execute(query)
+                for channel, conversation, user, document, state in db.execute(query)
             ]
 
         return await self.database.scan(work)
@@ -284,18 +327,36 @@ class Store:
             ]
             await self.database.write(partial(_keep, rows))
 
-    async def prune(self, *, before: datetime) -> int:
-        """Removes events answered and replies delivered or refused before that time; how many.
+    async def prune(self, *, settled: datetime, everything: datetime) -> int:
+        """Removes what is over; how many rows.
 
-        An event that is gone can come in anew: keep them longer than any channel redelivers.
+        Events answered and replies delivered or refused before `settled`: an event that is gone can
+        come in anew, so keep them longer than any channel redelivers. Turns, sessions and whatever
+        else is older than `everything`: that is the retention of what customers said.
         """
-        answered = sa.select(inbox.c.seq).where(
-            inbox.c.state == "answered", inbox.c.received_at < before
+        removed = 0
+        for table, key, where in (
+            (inbox, inbox.c.seq, (inbox.c.state == "answered") & (inbox.c.received_at < settled)),
+            (outbox, outbox.c.seq, outbox.c.state.in_(_FINAL) & (outbox.c.updated_at < settled)),
+            (outbox, outbox.c.seq, outbox.c.updated_at < everything),
+            (turns, turns.c.seq, turns.c.at < everything),
+        ):
+            removed += await self._remove(table, sa.select(key).where(where))
+        old = sessions.delete().where(sessions.c.updated_at < everything)
+        return removed + await self.database.write(lambda db: db.execute(old).rowcount)
+
+    async def asked_since(self, moment: datetime) -> dict[str, int]:
+        """Messages answered by person (`channel:user`) since then."""
+        query = (
+            sa.select(turns.c.channel, turns.c.user, sa.func.sum(turns.c.messages))
+            .where(turns.c.at >= moment, turns.c.kind != "command")
+            .group_by(turns.c.channel, turns.c.user)
         )
-        final = sa.select(outbox.c.seq).where(
-            outbox.c.state.in_(_FINAL), outbox.c.updated_at < before
-        )
-        return await self._remove(inbox, answered) + await self._remove(outbox, final)
+
+        def work(db: Connection) -> dict[str, int]:
+            return {f"{channel}:{user}": count for channel, user, count in db.execute(query)}
+
+        return await self.database.scan(work)
 
     async def _remove(self, table: sa.Table, query: sa.Select[tuple[int]]) -> int:
         """Deletes the rows that the query names, some at a time, so that customers do not wait."""
@@ -303,6 +364,10 @@ class Store:
         for chunk in _chunks(old):
             await self.database.write(partial(_delete, table, chunk))
         return len(old)
+
+
+def _event(kind: str, document: str) -> Event:
+    return load(Message, document) if kind == "message" else load(Action, document)
 
 
 def _columns(address: Address) -> dict[str, str]:

@@ -69,6 +69,7 @@ inbox = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
     sa.Column("received_at", Moment, nullable=False),
     sa.Column("state", sa.Text, nullable=False),  # waiting, answered
+    sa.Column("attempts", sa.Integer, nullable=False),  # starts at which it was still waiting
     sa.Column("turn", sa.Text),
     sa.UniqueConstraint("channel", "event_id"),
     sa.Index(None, "state", "seq"),
@@ -108,7 +109,9 @@ outbox = sa.Table(
     sa.Column("id", sa.Text, nullable=False),
     *_address(),
     sa.Column("document", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),  # pending, or the outcome of the last receipt
+    sa.Column(
+        "state", sa.Text, nullable=False
+    ),  # sending, again, or the outcome of the last receipt
     sa.Column("native_ids", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),

@@ -145,14 +145,16 @@ class Index:
                 )
             chunks = read_chunks(folder)
             lexical = Lexical.load(folder / "bm25")
-            client = chroma(folder / "chroma")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise KnowledgeError(f"index {name} cannot be read: {type(error).__name__}") from error
+        client = None
         try:
+            client = chroma(folder / "chroma")
             index = cls(manifest, chunks, lexical, client)
             index._check()
         except Exception as error:
-            client.close()
+            if client is not None:
+                client.close()
             if isinstance(error, KnowledgeError):
                 raise
             raise KnowledgeError(

@@ -26,6 +26,7 @@ def upgrade() -> None:
         *_texts("channel", "conversation", "user", "event_id", "kind", "document"),
         sa.Column("received_at", sa.BigInteger, nullable=False),
         *_texts("state"),
+        sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("turn", sa.Text),
         sa.PrimaryKeyConstraint("seq", name="pk_inbox"),
         sa.UniqueConstraint("channel", "event_id", name="uq_inbox_channel_event_id"),

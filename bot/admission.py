@@ -1,0 +1,74 @@
+"""How many answers are generated at a time, and who is next: the model's server protects itself from nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+
+from brain.errors import Busy
+from brain.messages import Address
+
+REMEMBERED = 10_000
+"""Places kept for conversations that gave up waiting to ask for more at once."""
+
+
+class Admission:
+    """First come, first served; as a conversation has one turn at a time, that is fair between them."""
+
+    def __init__(self, *, parallel: int, queue: int) -> None:
+        """`parallel` answers at a time, and at most `queue` waiting for their turn."""
+        self._free = parallel
+        self._queue = queue
+        self._numbers = count()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._places: dict[Address, int] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(not place.done() for _, place in self._waiting)
+
+    @asynccontextmanager
+    async def slot(self, address: Address) -> AsyncIterator[None]:
+        """Holds the model for one answer. Raises Busy when too many wait already.
+
+        Who is interrupted while waiting, because the customer added something, keeps the place.
+        """
+        number = self._places.pop(address, None)
+        if self._free and not self.waiting:
+            self._free -= 1
+        else:
+            await self._wait(address, number)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, address: Address, number: int | None) -> None:
+        ahead = self.waiting
+        if number is None:
+            if ahead >= self._queue:
+                raise Busy(ahead)
+            number = next(self._numbers)
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (number, place))
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._pass_on()
+            self._places[address] = number
+            if len(self._places) > REMEMBERED:
+                del self._places[next(iter(self._places))]
+            raise
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            _, place = heapq.heappop(self._waiting)
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
