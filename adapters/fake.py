@@ -114,9 +114,13 @@ class Fake:
         *,
         name: str = "fake",
         capabilities: Capabilities | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
+        clock: VirtualClock | None = None,
     ) -> None:
-        """Without `capabilities` every message is answered at once, as scripts expect."""
+        """Without `capabilities` every message is answered at once, as scripts expect.
+
+        Its time is that of `clock`, else what `now` says, else the machine's.
+        """
         self.name = name
         self.capabilities = capabilities or Capabilities(
             edits=True, typing=True, collects=False, limited=False
@@ -128,9 +132,8 @@ class Fake:
         self.lines: list[Line] = []
         self.faults: deque[Fault] = deque()
         """What happens to the next sendings, one each."""
-        self.waits: Callable[[float], object] = lambda seconds: None
-        """Hears how long a flooded platform asked to wait."""
-        self._now = now
+        self._now = clock.now if clock else (now or (lambda: datetime.now(UTC)))
+        self._clock = clock
         self._accept: asyncio.Future[Accept] | None = None
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
 
@@ -248,7 +251,7 @@ class Fake:
             case "down":
                 raise ChannelDown("the fake channel is down")
             case "flood":
-                self.waits(FLOOD_SECONDS)
+                await self._sleep(FLOOD_SECONDS)
             case "lost":
                 return Receipt(outcome="unknown", reason="no answer from the platform")
             case "refused":
@@ -267,6 +270,12 @@ class Fake:
         if fault == "ambiguous":
             return Receipt(outcome="unknown", reason="no answer from the platform")
         return Receipt(outcome="delivered", native_ids=(reply.id,))
+
+    async def _sleep(self, seconds: float) -> None:
+        if self._clock:
+            await self._clock.wait(asyncio.Event(), seconds)
+        else:
+            await asyncio.sleep(seconds)
 
     async def show(self, address: Address, draft: Draft) -> None:
         """Keep the draft."""

@@ -338,6 +338,35 @@ def kb_eval(
     _run(evaluate())
 
 
+@cli.command("test")
+def play_conversations(
+    files: Annotated[list[Path], typer.Argument(help="Conversations in YAML.")],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play conversations through the fake channel and compare the replies."""
+    from bot.scenario import read, run_all
+
+    async def play() -> None:
+        settings = configuration.load(config)
+        for file in files:
+            read(file)
+        async with _indexed(config):
+            pass
+        outcome = await run_all(settings, files)
+        if as_json:
+            _print(asdict(outcome))
+        else:
+            for each in outcome.failures:
+                _say(f"{each.file} step {each.step}: {each.said!r}")
+                _say(f"  expected {each.expected}, got: {each.got}")
+            _say(f"{outcome.passed} passed, {outcome.failed} failed in {outcome.seconds} s")
+        if outcome.failed:
+            raise SystemExit(1)
+
+    _run(play())
+
+
 @prompt.command("lint")
 def prompt_lint(config: ConfigFile = None) -> None:
     """Check every prompt file; the first mistake is named with file and line."""
