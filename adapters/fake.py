@@ -260,6 +260,14 @@ class Fake:
                 return Receipt(outcome="parked", reason="nobody is there")
             case "bug":
                 raise RuntimeError("a bug in the adapter")
+        again = any(shown.id == reply.id for _, shown in self.replies)
+        if not (again and self.capabilities.idempotent):
+            self._display(address, reply)
+        if fault == "ambiguous":
+            return Receipt(outcome="unknown", reason="no answer from the platform")
+        return Receipt(outcome="delivered", native_ids=(reply.id,))
+
+    def _display(self, address: Address, reply: Reply) -> None:
         self.replies.append((address, reply))
         text = f"{reply.notice}\n{reply.text}" if reply.notice else reply.text
         sources = tuple(source.document for source in reply.sources)
@@ -267,9 +275,6 @@ class Fake:
         waiting = self._waiting.get(reply.in_reply_to)
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)
-        if fault == "ambiguous":
-            return Receipt(outcome="unknown", reason="no answer from the platform")
-        return Receipt(outcome="delivered", native_ids=(reply.id,))
 
     async def _sleep(self, seconds: float) -> None:
         if self._clock:

@@ -12,7 +12,7 @@ from brain.errors import Busy
 from brain.messages import Address
 
 REMEMBERED = 10_000
-"""Places kept for conversations that gave up waiting to ask for more at once."""
+"""Places kept for conversations that were interrupted and are expected back."""
 
 
 class Admission:
@@ -35,34 +35,41 @@ class Admission:
     async def slot(self, address: Address) -> AsyncIterator[None]:
         """Holds the model for one answer. Raises Busy when too many wait already.
 
-        Who is interrupted while waiting, because the customer added something, keeps the place.
+        Who is interrupted, because the customer added something, keeps the place.
         """
         number = self._places.pop(address, None)
-        if self._free and not self.waiting:
-            self._free -= 1
-        else:
-            await self._wait(address, number)
-        try:
-            yield
-        finally:
-            self._pass_on()
-
-    async def _wait(self, address: Address, number: int | None) -> None:
-        ahead = self.waiting
         if number is None:
-            if ahead >= self._queue:
-                raise Busy(ahead)
+            if not self._free and self.waiting >= self._queue:
+                raise Busy(self.waiting)
             number = next(self._numbers)
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (number, place))
         try:
-            await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
+            await self._enter(number)
+            try:
+                yield
+            finally:
                 self._pass_on()
+        except asyncio.CancelledError:
             self._places[address] = number
             if len(self._places) > REMEMBERED:
                 del self._places[next(iter(self._places))]
+            raise
+
+    async def _enter(self, number: int) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (number, place)
+        heapq.heappush(self._waiting, entry)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                self._pass_on()
+            elif entry in self._waiting:
+                # The same number may wait again, and two of one cannot be ordered.
+                self._waiting.remove(entry)
+                heapq.heapify(self._waiting)
             raise
 
     def _pass_on(self) -> None:

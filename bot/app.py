@@ -30,6 +30,7 @@ from brain.facts import Facts
 from brain.intent import Intents
 from brain.knowledge.embed import open_embedder
 from brain.knowledge.library import Library, Report
+from brain.knowledge.thesaurus import Thesaurus
 from brain.llm import Model, Timeouts
 from brain.prompts import Prompts
 
@@ -109,9 +110,11 @@ class App:
     ) -> Report:
         """Re-read prompts and documents; a mistake in either leaves both as they were."""
         prompts = await asyncio.to_thread(read_prompts, self.config)
+        thesaurus = Thesaurus.load(self.config.prompts_folder / "thesaurus.yaml")
         report = await self.brain.library.reload(dry_run=dry_run, force=force, progress=progress)
         if not dry_run:
             self.brain.prompts = prompts
+            self.brain.library.thesaurus = thesaurus
         return report
 
     def connect(self, adapter: Adapter) -> asyncio.Task[None]:
@@ -257,4 +260,5 @@ def library(config: Config, store: Store) -> Library:
         embedder=open_embedder(config.knowledge.embedder, ollama_host=config.model.host),
         vectors=store,
         kiwi=config.knowledge.morphemes,
+        thesaurus=Thesaurus.load(config.prompts_folder / "thesaurus.yaml"),
     )

@@ -33,7 +33,9 @@ class Delivery:
         self._clock = clock
         self._label = label
         self.under_way: set[str] = set()
-        """Ids of replies that are being sent."""
+        """Ids of replies that are being sent, or in line for it."""
+        self.put_off: set[str] = set()
+        """Ids of replies whose second sending has to wait for their channel."""
 
     async def send(
         self, address: Address, reply: Reply, *, milestone: Callable[[str], None] | None = None
@@ -53,18 +55,29 @@ class Delivery:
                 await self._store.receipt(reply.id, receipt, at=self._clock.now())
         finally:
             self.under_way.discard(reply.id)
-        log.info("delivered", channel=address.channel, reply=reply.id, outcome=receipt.outcome)
+        if receipt.outcome != "delivered":
+            log.info(
+                "not_delivered", channel=address.channel, reply=reply.id, outcome=receipt.outcome
+            )
         return receipt
 
     async def send_again(self, address: Address, reply: Reply) -> Receipt:
-        """Send a reply that may have arrived; the store remembers that this was the second time."""
+        """Send a reply that may have arrived; the store remembers that this was the second time.
+
+        While the channel is down it is put off, and stays a second time: never `pending`, which
+        would be sent without a note.
+        """
         await self._store.sending_again(reply.id, at=self._clock.now())
         adapter = self._adapters.get(address.channel)
         if not (adapter and adapter.capabilities.idempotent):
             note = self._label()
             reply = replace(reply, notice=f"{note}\n{reply.notice}" if reply.notice else note)
         receipt = await self._attempt(address, reply)
-        await self._store.receipt(reply.id, receipt, at=self._clock.now())
+        if receipt.outcome == "pending":
+            self.put_off.add(reply.id)
+        else:
+            self.put_off.discard(reply.id)
+            await self._store.receipt(reply.id, receipt, at=self._clock.now())
         log.warning("sent_again", channel=address.channel, reply=reply.id, outcome=receipt.outcome)
         return receipt
 

@@ -85,6 +85,8 @@ class Gateway:
         self._answer_within = answer_within
         self._observers = tuple(observers)
         self._milestone = milestone
+        self._early: set[str] | None = set()
+        """Events and replies of this run, until `resume` has told them from those of earlier ones."""
         self._delivery = Delivery(
             store=store,
             adapters=adapters,
@@ -119,6 +121,8 @@ class Gateway:
             log.info("duplicate", channel=event.address.channel, event_id=event.id)
             return
         self._milestone("received")
+        if self._early is not None:
+            self._early.add(_key(kept))
         await self._take_up(kept)
 
     async def _take_up(self, event: Event) -> None:
@@ -164,14 +168,24 @@ class Gateway:
 
     async def resume(self) -> None:
         """Send what an earlier run left undelivered, answer what it left unanswered."""
-        for left in await self._store.undelivered("pending", "sending", "again"):
-            self._turns.do(left.address, partial(self._deliver_left, left))
+        undelivered = await self._store.undelivered("pending", "sending", "again")
+        unanswered = await self._store.unanswered()
+        early, self._early = self._early or set(), None
+        for left in undelivered:
+            if left.reply.id not in early:
+                self._deliver_later(left)
         late: dict[Address, list[Message]] = {}
         oldest = self._clock.now() - self._answer_within
-        for waiting in await self._store.unanswered():
+        for waiting in unanswered:
             event = waiting.event
             given_up = waiting.attempts > MOST_ATTEMPTS
-            if isinstance(event, Message) and (event.sent_at < oldest or given_up):
+            if _key(event) in early:
+                continue
+            if (
+                isinstance(event, Message)
+                and event.addressed
+                and (event.sent_at < oldest or given_up)
+            ):
                 late.setdefault(event.address, []).append(event)
             else:
                 await self._take_up(event)
@@ -180,23 +194,30 @@ class Gateway:
 
     async def sweep(self) -> None:
         """Try the replies again that a channel could not send."""
-        for left in await self._store.undelivered("pending"):
-            if left.address.channel in self._adapters:
-                self._turns.do(left.address, partial(self._deliver_left, left))
+        begun = set(self._delivery.under_way)  # its state may be an older one than theirs
+        for left in await self._store.undelivered("pending", "again"):
+            known = left.state == "pending" or left.reply.id in self._delivery.put_off
+            if known and left.reply.id not in begun and left.address.channel in self._adapters:
+                self._deliver_later(left)
+
+    def _deliver_later(self, left: Undelivered) -> None:
+        """In the order of its conversation, and once, however often a sweep finds it meanwhile."""
+        if left.reply.id not in self._delivery.under_way:
+            self._delivery.under_way.add(left.reply.id)
+            self._turns.do(left.address, partial(self._deliver_left, left))
 
     async def _deliver_left(self, left: Undelivered) -> None:
-        if left.reply.id in self._delivery.under_way:
-            return
         try:
-            match left.state:
-                case "pending":
-                    await self._delivery.send(left.address, left.reply)
-                case "sending":
-                    await self._delivery.send_again(left.address, left.reply)
-                case _:
-                    await self._delivery.give_up(left.address, left.reply)
+            if left.state == "pending":
+                await self._delivery.send(left.address, left.reply)
+            elif left.state == "sending" or left.reply.id in self._delivery.put_off:
+                await self._delivery.send_again(left.address, left.reply)
+            else:
+                await self._delivery.give_up(left.address, left.reply)
         except Exception:
             log.exception("delivery_failed", channel=left.address.channel, reply=left.reply.id)
+        finally:
+            self._delivery.under_way.discard(left.reply.id)
 
     async def _apologise(self, messages: Sequence[Message]) -> None:
         text = self._brain.prompts.phrase("delivery.late")
@@ -225,23 +246,24 @@ class Gateway:
     async def turn(self, messages: Sequence[Message], floor: Floor) -> None:
         """Answer `messages`, commit, deliver. Until the floor is taken, more words end it."""
         self._milestone("started")
-        address = messages[-1].address
-        turn = await self._limited(messages)
+        turn = await self._limited(messages, floor.new)
         session = None
         if turn is None:
-            session = await self._store.session(address)
-            turn, session = await self._answer(messages, session)
+            turn, session = await self._answer(messages)
         self._milestone("answered")
         await floor.take(cheap=turn.reply.kind in CHEAP)
         await self._finish(turn, session)
 
-    async def _limited(self, messages: Sequence[Message]) -> Turn | None:
-        """The reply to somebody who asks more than the limits allow; None within them."""
+    async def _limited(self, messages: Sequence[Message], new: int) -> Turn | None:
+        """The reply to somebody who asks more than the limits allow; None within them.
+
+        Each message counts once: `new` of them were not in an interrupted start of the turn.
+        """
         address = messages[-1].address
         adapter = self._adapters.get(address.channel)
         if self._limits is None or (adapter and not adapter.capabilities.limited):
             return None
-        exceeded = await self._limits().exceeded(address, len(messages), self._clock.now())
+        exceeded = await self._limits().exceeded(address, new, self._clock.now())
         if exceeded is None:
             return None
         name = "exceptions.quota_exceeded" if exceeded == "quota" else "busy.slow_down"
@@ -249,11 +271,10 @@ class Gateway:
             messages, self._brain.prompts.phrase(name), "busy", failure=exceeded, remember=False
         )
 
-    async def _answer(self, messages: Sequence[Message], session: Session) -> tuple[Turn, Session]:
+    async def _answer(self, messages: Sequence[Message]) -> tuple[Turn, Session]:
         address = messages[-1].address
         now = self._clock.now()
-        began = session.exchanges[0].at if session.exchanges else now
-        returning = await self._store.known(address, before=began)
+        session, returning = await self._store.recall(address, now=now)
         drafts = Drafts(self._adapters.get(address.channel), address)
         drafts.put(Draft(text=""))
         try:
@@ -289,6 +310,8 @@ class Gateway:
             session = Session(address=turn.address)
             if turn.remember:
                 session = await self._store.session(turn.address)
+        if self._early is not None:
+            self._early.add(turn.reply.id)
         await self._store.commit(turn, session.after(turn))
         self._milestone("committed")
         if turn.reply.kind != "silent":
@@ -320,6 +343,11 @@ class Gateway:
             failure=failure,
             remember=remember,
         )
+
+
+def _key(event: Event) -> str:
+    """What tells an event from all others."""
+    return f"{event.address.channel}:{event.id}"
 
 
 def _reply(message: Message, text: str, kind: ReplyKind) -> Reply:

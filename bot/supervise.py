@@ -87,17 +87,21 @@ class Supervisor:
     async def _run_once(self) -> str:
         """One life of the channel; why it ended, empty when it was done."""
         door = _Door(self._accept)
+        began = time.monotonic()
         running = asyncio.create_task(self._adapter.run(door.accept), name=f"{self.name}.run")
         try:
             while not (await asyncio.wait({running}, timeout=self._look_every))[0]:
                 self.problem = ""
                 heard = self._adapter.heard
-                if heard is not None and time.monotonic() - heard > self._stalled:
+                # What the life before heard last says nothing about this one.
+                if heard is not None and time.monotonic() - max(heard, began) > self._stalled:
                     door.close()
                     while not await self._ended(running):  # never two lives at a time
                         pass
                     return f"silent for {self._stalled:.0f} s"
-            failure = None if running.cancelled() else running.exception()
+            if running.cancelled():
+                return "cancelled by itself"
+            failure = running.exception()
             return "" if failure is None else _reason(failure)
         finally:
             door.close()
@@ -109,6 +113,8 @@ class Supervisor:
         await asyncio.wait({running}, timeout=self._stops_within)
         if not running.done():
             log.error("channel_does_not_stop", channel=self.name)
+        elif not running.cancelled():
+            running.exception()  # looked at, lest asyncio prints it: it may quote a token
         return running.done()
 
 

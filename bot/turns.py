@@ -8,9 +8,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import structlog
+
 from bot.clock import Clock
 from brain.messages import Address, Message
 from brain.utterance import reads_as
+
+log = structlog.get_logger(__name__)
 
 Policy = Literal["interrupt", "collect", "queue"]
 """What becomes of a message that arrives while an earlier one is being answered: `interrupt` gives the
@@ -49,15 +53,29 @@ class _Line:
     restarts: int = 0
     interrupted: bool = False
 
+    @property
+    def has_job(self) -> bool:
+        """Whether a job waits, after which another turn begins."""
+        return any(not isinstance(item, Message) for item in self.waiting)
+
+    def taken_back(self) -> bool:
+        """Takes an interruption back, if there was one; False where the task is cancelled for good."""
+        if self.interrupted and self.task is not None:
+            self.task.uncancel()
+        over, self.interrupted = self.interrupted, False
+        return over and self.task is not None and not self.task.cancelling()
+
 
 class Floor:
     """One turn's right to speak. Until it is taken, further words of the customer end the turn."""
 
-    def __init__(self, line: _Line, clock: Clock, patience: float) -> None:
+    def __init__(self, line: _Line, clock: Clock, patience: float, new: int) -> None:
         self._line = line
         self._clock = clock
         self._patience = patience
         self.taken = False
+        self.new = new
+        """How many messages, the last ones of the turn, no given-up start of it had yet."""
 
     async def take(self, *, cheap: bool) -> None:
         """The answer stands: what comes from here on is the next turn's.
@@ -65,7 +83,7 @@ class Floor:
         A `cheap` answer to words that may go on waits a moment first, in which more of them still
         ends the turn.
         """
-        if cheap and self._patience > 0:
+        if cheap and self._patience > 0 and not self._line.waiting:
             self._line.arrived.clear()
             await self._clock.wait(self._line.arrived, self._patience)
         self.taken = True
@@ -86,7 +104,7 @@ class Turns:
         collects: Callable[[Address], bool] = lambda address: False,
         joined: Callable[[Sequence[Message]], None] = lambda messages: None,
     ) -> None:
-        """`run` answers the messages of one turn; what it raises is its own affair to report.
+        """`run` answers the messages of one turn. What it or a job raises ends only that one.
 
         `collects` tells where a piece may wait for the next one. `joined` hears of messages that
         a later one's turn answers too.
@@ -102,8 +120,8 @@ class Turns:
 
     @property
     def busy(self) -> int:
-        """Conversations with something to say."""
-        return len(self._lines)
+        """Conversations with something to say, and jobs beside them."""
+        return len(self._lines) + len(self._asides)
 
     def put(self, message: Message) -> None:
         """Take a message; see `Patience` for when its turn starts."""
@@ -116,7 +134,7 @@ class Turns:
     def aside(self, job: Job) -> None:
         """Run `job` at once, beside whatever its conversation is doing."""
         if not self._closing:
-            task = asyncio.create_task(job())
+            task = asyncio.create_task(_safely(job()))
             self._asides.add(task)
             task.add_done_callback(self._asides.discard)
 
@@ -139,6 +157,7 @@ class Turns:
             and floor is not None
             and not floor.taken
             and not line.interrupted
+            and not line.has_job  # what comes after a job is not this turn's
             and line.restarts < self._patience.restarts
             and line.task is not None
         ):
@@ -154,7 +173,7 @@ class Turns:
                     await self._turn(address, line)
                 else:
                     line.waiting.popleft()
-                    await item()
+                    await _safely(item())
         finally:
             del self._lines[address]
 
@@ -166,27 +185,23 @@ class Turns:
         while True:
             if collects and self._patience.policy != "queue":
                 await self._collect(line)
-            batch += self._taken(line, bool(batch))
-            self._joined(batch[:-1])
+            new = self._taken(line, bool(batch))
+            self._joined([*batch[-1:], *new][:-1])
+            batch = [*batch, *new]
             pause = self._patience.follow_on if collects and _may_go_on(batch) else 0.0
-            line.floor = floor = Floor(line, self._clock, 0.0 if self._closing else pause)
+            pause = 0.0 if self._closing else pause
+            line.floor = floor = Floor(line, self._clock, pause, len(new))
             try:
-                await self._run(batch, floor)
+                await _safely(self._run(batch, floor))
             except asyncio.CancelledError:
-                if not line.interrupted:
+                if not line.taken_back():
                     raise
                 line.restarts += 1
             else:
-                if not line.interrupted:
-                    return
-                batch = []  # the answer was through before it could be given up
+                line.taken_back()  # the answer was through before it could be given up
+                return
             finally:
                 line.floor = None
-            line.interrupted = False
-            if line.task is not None:
-                line.task.uncancel()
-            if not batch:
-                return
 
     def _taken(self, line: _Line, more: bool) -> list[Message]:
         """The messages of the next turn: up to the next job, one only where they queue."""
@@ -200,7 +215,7 @@ class Turns:
 
     async def _collect(self, line: _Line) -> None:
         """Wait until what was said reads as finished, or for as long as is bearable."""
-        while not self._closing:
+        while not self._closing and not line.has_job:
             last = line.waiting[-1]
             if not isinstance(last, Message) or reads_as(last.text) != "fragment":
                 return
@@ -222,6 +237,14 @@ class Turns:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _safely(work: Awaitable[None]) -> None:
+    """Whatever fails, the conversation goes on."""
+    try:
+        await work
+    except Exception:
+        log.exception("conversation_work_failed")
 
 
 def _may_go_on(batch: Sequence[Message]) -> bool:

@@ -24,6 +24,7 @@ from brain.llm import Model
 from brain.memory import Session
 from brain.messages import (
     Address,
+    Choice,
     Draft,
     Emotion,
     Message,
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 
 PASSAGES = 5
 """Passages looked up for a question."""
+NEAR = 3
+"""Passages whose headings are offered where none answers."""
 SERVED = ("ko", "en")
 """Languages in which answers are given."""
 Show = Callable[[Draft], None]
@@ -78,6 +81,7 @@ class _Said:
     kind: ReplyKind
     text: str
     sources: tuple[Source, ...] = ()
+    choices: tuple[Choice, ...] = ()
 
 
 class Admission(Protocol):
@@ -198,9 +202,7 @@ class Brain:
         small_talk = self._intents.needs_no_knowledge(work.question)
         if small_talk:
             return _Said("answer", self._pleasantry(small_talk, work.situation))
-        if found.confidence.level == "low" or not found.passages:
-            return _Said("abstained", self._abstention(work.situation))
-        return None
+        return None if found.related else self._abstain(work)
 
     def _pleasantry(self, name: str, situation: Situation) -> str:
         language = situation.language
@@ -210,9 +212,18 @@ class Brain:
             )
         return self.prompts.phrase(f"{name}.reply", language)
 
-    def _abstention(self, situation: Situation) -> str:
+    def _abstain(self, work: _Work) -> _Said:
+        """Says that the documents do not answer, and what they hold that comes near."""
+        situation, found = work.situation, work.found
         name = "abstained.open" if situation.open else "abstained.closed"
-        return self.prompts.phrase(name, situation.language)
+        text = self.prompts.phrase(name, situation.language)
+        if found is None or not found.related:
+            return _Said("abstained", text)
+        headings = quoted.headings(found.passages[:NEAR])
+        listed = "\n".join(f"• {heading}" for heading in headings)
+        near = self.prompts.phrase("abstained.near", situation.language, headings=listed)
+        choices = tuple(Choice(label=each[:40], text=each) for each in headings)
+        return _Said("abstained", f"{text}\n\n{near}", choices=choices)
 
     async def _reply(self, work: _Work) -> _Said:
         """The model's words; the passage itself when there is no model or it fails."""
@@ -227,6 +238,8 @@ class Brain:
         except ModelError as failed:
             log.info("quoted instead of the model: %s", type(failed).__name__)
             work.timings["model"] = round((time.perf_counter() - began) * 1000, 3)
+            if work.found.confidence.level == "low":
+                return self._abstain(work)
             text = quoted.quote(
                 work.found.passages, work.found.confidence, self.prompts, work.situation.language
             )
@@ -278,6 +291,7 @@ class Brain:
                 text=said.text,
                 kind=said.kind,
                 sources=said.sources,
+                choices=said.choices,
                 notice="" if work.session.exchanges else self._disclosure(work.situation.language),
             ),
             started_at=work.now,

@@ -31,6 +31,7 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "abstained.open": (),
     "abstained.closed": (),
     "abstained.nothing": (),
+    "abstained.near": ("headings",),
     "exceptions.system_error": (),
     "exceptions.invalid_input_empty": (),
     "exceptions.invalid_input_too_long": ("limit",),

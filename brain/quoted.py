@@ -30,6 +30,11 @@ def quote(
     return "\n\n".join(part for part in parts if part)
 
 
+def headings(passages: Sequence[Passage]) -> tuple[str, ...]:
+    """The innermost heading of each passage, each once."""
+    return tuple(dict.fromkeys(passage.heading.split(" > ")[-1] for passage in passages))
+
+
 def sources(passages: Sequence[Passage]) -> tuple[Source, ...]:
     """The documents behind a reply, best first, each document once."""
     named: dict[str, Source] = {}

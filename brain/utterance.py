@@ -1,4 +1,4 @@
-"""Whether a message reads as finished, so that people who write in pieces get one answer."""
+"""What a message says by its form: whether it reads as finished, and what of it is only an opening."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ LONG: Final = 60
 SHORT: Final = 15
 """Letters below which a message without an ending is held for a piece of one."""
 
-_DECORATION = re.compile(r"(?:[\s~^♡♥*;]|[ㅋㅎㅠㅜ]|[☀-➿\U0001f300-\U0001faff]|\ufe0f)+$")
+_ORNAMENT: Final = r"[\s~^♡♥*;ㅋㅎㅠㅜ☀-➿\U0001f300-\U0001faff\ufe0f]"
+# Looked for only where a run of it begins: a customer may send thousands of ㅋ.
+_DECORATION = re.compile(rf"(?<!{_ORNAMENT}){_ORNAMENT}+$")
 _TRAILING_OFF = re.compile(r"(?:\.{2,}|…|[,:\-])$")
 _OPENERS = re.compile(
-    r"(?:안녕\S{0,6}|반갑\S{0,6}|저기요?|여기요|있잖아요?|혹시|아니|근데|그리고|그럼|그러면|"
-    r"(?:뭐|하나|한 ?가지|좀|잠깐)?\s?(?:질문|문의|여쭤볼|궁금한|물어볼)\s?\S{0,8}(?:\s있\S{0,6})?|"
+    r"(?:안녕(?!히)\S{0,6}|반갑\S{0,6}|저기요?|여기요|있잖아요?|혹시|아니|근데|그리고|그럼|그러면|"
+    r"(?:(?:뭐|하나|한 ?가지|좀|잠깐)\s?){0,2}(?:질문|문의|여쭤볼|궁금한|물어볼)\s?(?:좀\s)?\S{0,8}"
+    r"(?:\s(?:있|할|드릴|드려|될)\S{0,6})?|"
     r"hi|hello|hey|excuse me|quick question|i have a question)[\s.!~,]*",
     re.IGNORECASE,
 )
+_SENTENCES = re.compile(r"\n+|(?<=[.!?~])\s+")
 _LEADS_ON = re.compile(
-    r"(?:[는은ㄴ]데요?|[가-힣]데요|고요|구요|라서요?|해서요?|거든요|는데|지만|면서)$"
+    r"(?:[는은ㄴ]데요?|[가-힣]데요|고요|구요|라서요?|해서요?|거든요|는데|지만|면서"
+    r"|\b(?:and|but|because|or|with|the|my))$"
 )
 _SHORT_ANSWERS = re.compile(
     r"(?:네+|넵|예|아니[요오]|응|ㅇㅇ|ㄴㄴ|ㅇㅋ|좋아요|괜찮아요|맞아요|감사합니다|고마워요?|"
@@ -50,7 +55,7 @@ def reads_as(text: str) -> Reading:
         return "finished"
     if not said:
         return "open" if text.strip() else "fragment"
-    if said.endswith(("?", "?")):
+    if said.endswith(("?", "？")):
         return "finished"
     if _OPENERS.fullmatch(said) or _TRAILING_OFF.search(said):
         return "fragment"
@@ -67,6 +72,20 @@ def reads_as(text: str) -> Reading:
     if _PLAIN_END.search(bare) and len(bare) >= 6:
         return "open"
     return _by_length(bare)
+
+
+def essence(text: str) -> str:
+    """`text` without the greetings and announcements in front of what it is about.
+
+    All of it where nothing else is said.
+    """
+    parts = [part.strip() for part in _SENTENCES.split(text) if part.strip()]
+    said = [part for part in parts if _says_something(_DECORATION.sub("", part))]
+    return " ".join(said) if said else text
+
+
+def _says_something(part: str) -> bool:
+    return bool(part) and not _OPENERS.fullmatch(part)
 
 
 def _by_length(text: str) -> Reading:

@@ -39,7 +39,7 @@ class Lane:
     """Runs work in order; belongs to the event loop it was made in.
 
     A transaction costs many times what it holds, so the thread takes whatever has come while it
-    was busy, gives each its savepoint, and commits once.
+    was busy, and commits once. If one of the jobs fails, all run again with a savepoint each.
     """
 
     def __init__(self, name: str, connection: Connection, path: Path) -> None:
@@ -58,8 +58,9 @@ class Lane:
     async def do(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns, once its transaction is committed.
 
-        If it raises, nothing of it stays and only this caller sees it. A caller that is cancelled
-        does not take it back. StoreError when the database fails or is closed.
+        If it raises, nothing of it stays and only this caller sees it; `work` may be called again
+        after that of others did. A caller that is cancelled does not take it back. StoreError when
+        the database fails or is closed.
         """
         if self._closing:
             raise StoreError(f"{self._path} is closed")
@@ -91,17 +92,35 @@ class Lane:
         self._connection.close()
 
     def _commit(self, batch: Sequence[_Job]) -> list[_Done]:
+        failed = False
+        try:
+            with self._connection.begin():
+                try:
+                    done = [_Done(job, result=job.work(self._connection)) for job in batch]
+                except Exception:
+                    failed = True
+                    raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, its callers are told
+            return self._apart(batch) if failed else self._lost(batch, error)
+        self.commits += 1
+        return done
+
+    def _apart(self, batch: Sequence[_Job]) -> list[_Done]:
+        """The same once more, each job in a savepoint, so that only those stay out that fail."""
         try:
             with self._connection.begin():
                 # Savepoints go to the driver: through the engine each costs as much as a write.
                 cursor = self._connection.connection.cursor()
                 done = [self._attempt(job, cursor) for job in batch]
         except Exception as error:  # noqa: BLE001 - whatever it is, its callers are told
-            # Nothing of the batch is stored. An error of its own for each, as each adds a traceback.
-            told = str(explained(error, self._path) or f"{self._path} failed: {error}")
-            return [_Done(job, error=StoreError(told)) for job in batch]
+            return self._lost(batch, error)
         self.commits += 1
         return done
+
+    def _lost(self, batch: Sequence[_Job], error: Exception) -> list[_Done]:
+        """Nothing of the batch is stored. An error of its own for each, as each adds a traceback."""
+        told = str(explained(error, self._path) or f"{self._path} failed: {error}")
+        return [_Done(job, error=StoreError(told)) for job in batch]
 
     def _attempt(self, job: _Job, cursor: DBAPICursor) -> _Done:
         """One job in a savepoint. Raises if the whole transaction is lost, as on a full disk."""

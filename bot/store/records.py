@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from functools import cache, partial
+from operator import attrgetter
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -29,8 +30,9 @@ def load(kind: type[R], text: str) -> R:
 def _plain(value: object) -> object:
     """What json asks for when it meets something that is not JSON."""
     kind: Any = type(value)  # mypy holds a class for unhashable
-    if names := _names(kind):
-        return {name: getattr(value, name) for name in names}
+    if fields_of := _fields(kind):
+        names, read = fields_of
+        return dict(zip(names, read(value), strict=True))
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, date):  # datetimes are dates
@@ -39,9 +41,14 @@ def _plain(value: object) -> object:
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
-    """The fields of a dataclass; none for another type."""
-    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
+def _fields(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]] | None:
+    """The names of a dataclass's fields and what reads them all; None for another type."""
+    if not is_dataclass(kind):
+        return None
+    names = tuple(field.name for field in fields(kind))
+    if len(names) > 1:
+        return names, attrgetter(*names)
+    return names, lambda value: tuple(getattr(value, name) for name in names)
 
 
 def _is_unicode(text: str) -> bool:

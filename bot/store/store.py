@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
 
 from bot.store.database import Database, Synchronous
+from bot.store.prepared import Prepared
 from bot.store.records import dump, load
 from bot.store.stats import NO_ANSWER, Stats, count
 from bot.store.tables import feedback, inbox, insert, outbox, sessions, turns, vectors
@@ -50,26 +51,41 @@ _CHUNK = 500
 """Rows in one statement: databases bound the number of variables, and other writes wait meanwhile."""
 _FINAL = ("delivered", "refused")
 
-_RECEIVE = insert(inbox).on_conflict_do_nothing()
-_SAVE = insert(sessions)
-_SAVE = _SAVE.on_conflict_do_update(
-    index_elements=sessions.primary_key.columns,
-    set_={"document": _SAVE.excluded.document, "updated_at": _SAVE.excluded.updated_at},
+_ADDRESS = ("channel", "conversation", "user")
+
+# What every message runs.
+_RECEIVE = Prepared(
+    insert(inbox).on_conflict_do_nothing(),
+    *_ADDRESS,
+    *("event_id", "kind", "document", "received_at", "state", "attempts"),
 )
-_VOTE = insert(feedback)
-_VOTE = _VOTE.on_conflict_do_update(
-    index_elements=feedback.primary_key.columns,
-    set_={"value": _VOTE.excluded.value, "at": _VOTE.excluded.at},
+_SAVED = insert(sessions)
+_SAVE = Prepared(
+    _SAVED.on_conflict_do_update(
+        index_elements=sessions.primary_key.columns,
+        set_={"document": _SAVED.excluded.document, "updated_at": _SAVED.excluded.updated_at},
+    ),
+    *_ADDRESS,
+    *("document", "updated_at"),
 )
-# Statements of every message are built once: building one costs more than running it.
-_ANSWERED = (
+_KEEP_TURN = Prepared(
+    turns.insert(),
+    *_ADDRESS,
+    *("id", "at", "kind", "failure", "messages", "response_ms", "remembered", "document"),
+)
+_POST = Prepared(
+    outbox.insert(),
+    *_ADDRESS,
+    *("id", "document", "state", "native_ids", "reason", "attempts", "updated_at"),
+)
+_ANSWERED = Prepared(
     inbox.update()
     .where(inbox.c.channel == bindparam("of"), inbox.c.event_id == bindparam("which"))
     .values(state="answered", turn=bindparam("by"))
 )
-_RECEIPT = (
+_RECEIPT = Prepared(
     outbox.update()
-    .where(outbox.c.id == bindparam("which"), outbox.c.state.not_in(_FINAL))
+    .where(outbox.c.id == bindparam("which"), *(outbox.c.state != final for final in _FINAL))
     .values(
         state=bindparam("outcome"),
         native_ids=bindparam("native"),
@@ -78,8 +94,26 @@ _RECEIPT = (
         updated_at=bindparam("now"),
     )
 )
-_SESSION = sa.select(sessions.c.document).where(
-    *(sessions.c[name] == bindparam(name) for name in ("channel", "conversation", "user"))
+_SESSION = Prepared(
+    sa.select(sessions.c.document).where(
+        *(sessions.c[name] == bindparam(name) for name in _ADDRESS)
+    )
+)
+_KNOWN = Prepared(
+    sa.select(
+        sa.exists().where(
+            turns.c.channel == bindparam("channel"),
+            turns.c.user == bindparam("user"),
+            turns.c.at < bindparam("before"),
+            turns.c.failure == "",
+            *(turns.c.kind != kind for kind in NO_ANSWER),
+        )
+    )
+)
+_VOTE = insert(feedback)
+_VOTE = _VOTE.on_conflict_do_update(
+    index_elements=feedback.primary_key.columns,
+    set_={"value": _VOTE.excluded.value, "at": _VOTE.excluded.at},
 )
 _ATTEMPT = inbox.update().where(inbox.c.state == "waiting").values(attempts=inbox.c.attempts + 1)
 _UNANSWERED = (
@@ -121,7 +155,7 @@ class Store:
             "state": "waiting",
             "attempts": 0,
         }
-        return await self.database.write(lambda db: db.execute(_RECEIVE, row).rowcount == 1)
+        return await self.database.write(lambda db: _RECEIVE.run(db, row).rowcount == 1)
 
     async def settle(self, events: Sequence[Event]) -> None:
         """Marks events as answered that need no turn, such as a message not meant for the bot."""
@@ -130,11 +164,15 @@ class Store:
     async def session(self, address: Address) -> Session:
         """What the conversation remembers; empty when it is new or was reset."""
 
-        def work(db: Connection) -> Session:
-            document = db.scalar(_SESSION, _columns(address))
-            if document is None:
-                return Session(address=address)
-            return Session.load(address, json.loads(document))
+        return await self.database.read(lambda db: _session(db, address))
+
+    async def recall(self, address: Address, *, now: datetime) -> tuple[Session, bool]:
+        """The session, and whether the person is `known` from before it began; both at one look."""
+
+        def work(db: Connection) -> tuple[Session, bool]:
+            session = _session(db, address)
+            began = session.exchanges[0].at if session.exchanges else now
+            return session, _known(db, address, began)
 
         return await self.database.read(work)
 
@@ -144,40 +182,40 @@ class Store:
         The session only if the turn is to be remembered, the reply unless it is silent. A reply counts
         as being sent from here on: should the process die, it may have arrived.
         """
+        where = _columns(turn.address)
+        kept = {
+            **where,
+            "id": turn.id,
+            "at": turn.started_at,
+            "kind": turn.reply.kind,
+            "failure": turn.failure,
+            "messages": len(turn.messages),
+            "response_ms": turn.timings.get("total"),
+            "remembered": turn.remember,
+            "document": dump(turn),
+        }
+        saved = {
+            **where,
+            "document": dump(session.dump()) if turn.remember else "",
+            "updated_at": turn.started_at,
+        }
+        posted = {
+            **where,
+            "id": turn.reply.id,
+            "document": dump(turn.reply),
+            "state": "sending",
+            "native_ids": "[]",
+            "reason": "",
+            "attempts": 0,
+            "updated_at": turn.started_at,
+        }
 
         def work(db: Connection) -> None:
-            where = _columns(turn.address)
-            db.execute(
-                turns.insert(),
-                {
-                    **where,
-                    "id": turn.id,
-                    "at": turn.started_at,
-                    "kind": turn.reply.kind,
-                    "failure": turn.failure,
-                    "messages": len(turn.messages),
-                    "response_ms": turn.timings.get("total"),
-                    "remembered": turn.remember,
-                    "document": dump(turn),
-                },
-            )
+            _KEEP_TURN.run(db, kept)
             if turn.remember:
-                document = dump(session.dump())
-                db.execute(_SAVE, {**where, "document": document, "updated_at": turn.started_at})
+                _SAVE.run(db, saved)
             if turn.reply.kind != "silent":
-                db.execute(
-                    outbox.insert(),
-                    {
-                        **where,
-                        "id": turn.reply.id,
-                        "document": dump(turn.reply),
-                        "state": "sending",
-                        "native_ids": "[]",
-                        "reason": "",
-                        "attempts": 0,
-                        "updated_at": turn.started_at,
-                    },
-                )
+                _POST.run(db, posted)
             _answered(db, turn.messages, turn=turn.id)
 
         await self.database.write(work)
@@ -191,12 +229,12 @@ class Store:
             "why": receipt.reason,
             "now": at,
         }
-        await self.database.write(lambda db: db.execute(_RECEIPT, row))
+        await self.database.write(lambda db: _RECEIPT.run(db, row))
 
     async def sending_again(self, reply_id: str, *, at: datetime) -> None:
         """Notes that a reply which may have arrived is about to be sent a second time."""
         row = {"which": reply_id, "outcome": "again", "native": "[]", "why": "", "now": at}
-        await self.database.write(lambda db: db.execute(_RECEIPT, row))
+        await self.database.write(lambda db: _RECEIPT.run(db, row))
 
     async def unanswered(self) -> list[Unanswered]:
         """Events that wait for their turn, in order of arrival; each call counts as an attempt."""
@@ -267,16 +305,7 @@ class Store:
 
     async def known(self, address: Address, *, before: datetime) -> bool:
         """Whether this person had a question answered before that time, in any conversation."""
-        query = sa.select(
-            sa.exists().where(
-                turns.c.channel == address.channel,
-                turns.c.user == address.user,
-                turns.c.at < before,
-                turns.c.failure == "",
-                turns.c.kind.not_in(NO_ANSWER),
-            )
-        )
-        return bool(await self.database.read(lambda db: db.scalar(query)))
+        return await self.database.read(lambda db: _known(db, address, before))
 
     async def feedback(self, action: Action) -> bool:
         """Counts a vote, the last of each person; the action is answered by it.
@@ -397,9 +426,19 @@ def _delete(table: sa.Table, keys: list[int], db: Connection) -> None:
 
 
 def _answered(db: Connection, events: Sequence[Event], *, turn: str | None) -> None:
-    rows = [{"of": event.address.channel, "which": event.id, "by": turn} for event in events]
-    if rows:  # a turn may be nobody's answer
-        db.execute(_ANSWERED, rows)
+    for event in events:
+        _ANSWERED.run(db, {"of": event.address.channel, "which": event.id, "by": turn})
+
+
+def _session(db: Connection, address: Address) -> Session:
+    found = _SESSION.run(db, _columns(address)).fetchone()
+    return Session.load(address, json.loads(found[0])) if found else Session(address=address)
+
+
+def _known(db: Connection, address: Address, before: datetime) -> bool:
+    row = {"channel": address.channel, "user": address.user, "before": before}
+    found = _KNOWN.run(db, row).fetchone()
+    return bool(found and found[0])
 
 
 def _remembered(db: Connection, address: Address, limit: int) -> list[Turn]:

@@ -69,8 +69,7 @@ def build(staging: Path, *, kiwi: bool) -> None:
     """In the child: write `bm25/` and `chroma/` from the chunks and vectors in `staging`."""
     chunks = read_chunks(staging)
     vectors = np.load(staging / "vectors.npy")
-    texts = [f"{chunk.heading}\n{chunk.text}" for chunk in chunks]
-    Lexical.build(texts, kiwi=kiwi).save(staging / "bm25")
+    Lexical.build([chunk.embedded for chunk in chunks], kiwi=kiwi).save(staging / "bm25")
     ids = [f"{c}:{p}" for c, chunk in enumerate(chunks) for p in range(len(chunk.pieces))]
     client = chroma(staging / "chroma")
     pieces = client.create_collection(

@@ -55,6 +55,11 @@ def assess(signals: Signals) -> Confidence:
     return Confidence(level=level, probability=round(probability, 4))
 
 
+def is_related(confidence: Confidence) -> bool:
+    """Whether something of the question's kind is in the documents, even if no passage answers it."""
+    return confidence.probability >= float(_fitted()["related"])
+
+
 @cache
 def _fitted() -> dict[str, Any]:
     path = Path(__file__).with_suffix(".json")

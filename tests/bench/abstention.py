@@ -10,6 +10,7 @@ import asyncio
 import json
 import tempfile
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bot import config as configuration
@@ -72,7 +73,7 @@ def rows(path: Path) -> list[dict]:
 
 async def answer(app, text: str) -> Turn:
     address = Address(channel="bench", conversation=text, user="u")
-    now = app.gateway._now()
+    now = datetime.now(UTC)
     message = Message(id=text, address=address, text=text, sent_at=now)
     turn, _ = await app.brain.answer([message], Session(address=address), now=now)
     return turn

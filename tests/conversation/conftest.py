@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
-from adapters.fake import Fake
+from adapters.base import Capabilities
+from adapters.fake import Fake, VirtualClock
 from bot.app import App, build
+from bot.clock import Clock, SystemClock
 from bot.config import Config
-from brain.messages import Turn
+from bot.gateway import Milestone
+from brain.messages import Message, Turn
 
 COMPANY = """\
 name: 달빛서점
@@ -65,12 +68,21 @@ faq:
 }
 
 
+class Paced(VirtualClock):
+    """A clock that is set to the moment for which somebody waits, so that times are always the same."""
+
+    def next_timer(self) -> datetime | None:
+        """That moment; None while everybody is at work."""
+        return min((moment for moment, _, over in self._timers if not over.is_set()), default=None)
+
+
 @dataclass
 class Sangdam:
     """A running application and its fake channel."""
 
     app: App
     fake: Fake
+    clock: Clock
     turns: list[Turn] = field(default_factory=list)
 
     async def say(self, text: str, **options: Any) -> Turn:
@@ -80,6 +92,31 @@ class Sangdam:
         while len(self.turns) == before:  # noqa: ASYNC110 - observers run right after delivery
             await asyncio.sleep(0)
         return self.turns[-1]
+
+    async def hand_in(self, text: str, **options: Any) -> Message:
+        """Say something and wait for nothing but that it is kept."""
+        message = self.fake.message(text, **options)
+        await self.fake.hand_in(message)
+        return message
+
+    async def quiet(self) -> None:
+        """Until nothing is left to say; virtual time passes only where somebody waits for it."""
+        async with asyncio.timeout(60):
+            while self.app.gateway.busy:
+                next_one = self.clock.next_timer() if isinstance(self.clock, Paced) else None
+                if next_one is None:
+                    await asyncio.sleep(0.002)
+                else:
+                    await self.clock.set(next_one)
+
+    @property
+    def shown(self) -> list[tuple[str, str]]:
+        """Notice and text of every reply that became visible."""
+        return [(reply.notice, reply.text) for _, reply in self.fake.replies]
+
+    def phrase(self, name: str, **slots: object) -> str:
+        """One of our standing phrases."""
+        return self.app.brain.prompts.phrase(name, **slots)
 
 
 Run = Callable[..., AbstractAsyncContextManager[Sangdam]]
@@ -113,21 +150,40 @@ def settings(base: Path, **changes: Any) -> Config:
 
 @pytest.fixture
 def run(company: Path, tmp_path: Path) -> Run:
-    """`async with run() as sangdam`: may be entered again, which is a restart."""
+    """`async with run() as sangdam`: may be entered again, which is a restart.
+
+    `now` or a `clock` for its time, `capabilities` of the fake channel, `milestone` as in `build`,
+    `resume` to take up what the run before left; anything else is configuration.
+    """
     shutil.copytree(company, tmp_path, dirs_exist_ok=True)
 
     @asynccontextmanager
-    async def running(now: datetime | None = None, **changes: Any) -> AsyncIterator[Sangdam]:
+    async def running(
+        now: datetime | None = None,
+        *,
+        clock: Clock | None = None,
+        capabilities: Capabilities | None = None,
+        milestone: Milestone = lambda name: None,
+        resume: bool = False,
+        **changes: Any,
+    ) -> AsyncIterator[Sangdam]:
         turns: list[Turn] = []
-        wiring: dict[str, Any] = {"observers": [turns.append]}
-        if now is not None:
-            wiring["now"] = lambda: now
-        app = await build(settings(tmp_path, **changes), **wiring)
+        if clock is None:
+            clock = SystemClock() if now is None else SystemClock(lambda: now)
+        app = await build(
+            settings(tmp_path, **changes),
+            observers=[turns.append],
+            clock=clock,
+            milestone=milestone,
+        )
         try:
             await app.index()
-            fake = Fake()
+            virtual = clock if isinstance(clock, VirtualClock) else None
+            fake = Fake(capabilities=capabilities, now=clock.now, clock=virtual)
             app.connect(fake)
-            yield Sangdam(app, fake, turns)
+            if resume:
+                await app.gateway.resume()
+            yield Sangdam(app, fake, clock, turns)
         finally:
             await app.close()
 

@@ -1,3 +1,5 @@
+"""What is kept, through duplicates, failing disks, killed processes and upgrades."""
+
 import asyncio
 import os
 import signal
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 
 from bot.store import database, tables
 from bot.store.records import dump, load
-from bot.store.store import Store
+from bot.store.store import Store, Unanswered, Undelivered
 from brain.errors import StoreError
 from brain.memory import Session
 from brain.messages import Action, Address, Message, Passage, Receipt, Reply, Turn
@@ -57,6 +59,16 @@ async def keep(store: Store, *made: Turn) -> None:
     for each in made:
         session = await store.session(each.address)
         await store.commit(each, session.after(each))
+
+
+async def waiting(store: Store) -> list[Message | Action]:
+    """The events without an answer."""
+    return [each.event for each in await store.unanswered()]
+
+
+async def unsent(store: Store, *states: str) -> list[str]:
+    """Ids of the replies in these states, without any those that were never reported on."""
+    return [left.reply.id for left in await store.undelivered(*(states or ("sending",)))]
 
 
 def child(code: str, path: Path, **options) -> subprocess.Popen:
@@ -148,14 +160,14 @@ async def test_an_event_is_kept_once_and_waits_in_order_of_arrival(store):
     assert not await store.receive(message(2, BORA, "다른 말"), at=NOW)
     elsewhere = message(2, replace(ANNA, channel="telegram"))
     assert await store.receive(elsewhere, at=NOW)
-    assert await store.unanswered() == [*events, elsewhere]
+    assert await waiting(store) == [*events, elsewhere]
 
 
 async def test_parallel_duplicates_come_in_once_each_with_few_commits(store):
     ids = [number % 100 for number in range(500)]
     results = await asyncio.gather(*(store.receive(message(i), at=NOW) for i in ids))
     assert sum(results) == 100
-    assert [event.id for event in await store.unanswered()] == [str(i) for i in range(100)]
+    assert [event.id for event in await waiting(store)] == [str(i) for i in range(100)]
     assert store.database.commits < 50
 
 
@@ -164,7 +176,28 @@ async def test_an_event_that_needs_no_turn_is_settled(store):
         await store.receive(message(number), at=NOW)
     await store.settle([message(1)])
     await store.settle([])
-    assert await store.unanswered() == [message(2)]
+    assert await waiting(store) == [message(2)]
+
+
+async def test_each_start_that_finds_an_event_waiting_counts(store):
+    await store.receive(message(1), at=NOW)
+    assert await store.unanswered() == [Unanswered(event=message(1), attempts=1)]
+    await store.receive(message(2), at=NOW)
+    assert await store.unanswered() == [
+        Unanswered(event=message(1), attempts=2),
+        Unanswered(event=message(2), attempts=1),
+    ]
+    assert not await store.receive(message(1), at=NOW)
+    await store.settle([message(2)])
+    assert await store.unanswered() == [Unanswered(event=message(1), attempts=3)]
+
+
+async def test_attempts_survive_a_restart(tmp_path):
+    for attempts in (1, 2, 3):
+        store = await Store.open(tmp_path / "a.db")
+        await store.receive(message(1), at=NOW)
+        assert [each.attempts for each in await store.unanswered()] == [attempts]
+        await store.close()
 
 
 # Turns
@@ -176,8 +209,10 @@ async def test_a_turn_is_kept_with_its_session_and_its_reply(store):
         await store.receive(event, at=NOW)
     done = turn("t1", first, second)
     await keep(store, done)
-    assert await store.unanswered() == [message(3)]
-    assert await store.undelivered() == [(ANNA, done.reply)]
+    assert await waiting(store) == [message(3)]
+    assert await store.undelivered("sending") == [
+        Undelivered(address=ANNA, reply=done.reply, state="sending")
+    ]
     assert await store.session(ANNA) == Session(address=ANNA).after(done)
     assert await store.last_turn(ANNA) == done
     assert await store.history(ANNA) == [("배송 언제 와요?\n제주도예요", done.reply)]
@@ -188,7 +223,7 @@ async def test_a_turn_is_kept_with_its_session_and_its_reply(store):
 async def test_a_command_is_not_remembered_and_silence_is_not_sent(store):
     command = turn("t1", message(1), kind="command", remember=False)
     await keep(store, command, turn("t2", message(2), kind="silent"))
-    assert [reply for _, reply in await store.undelivered()] == [command.reply]
+    assert [left.reply for left in await store.undelivered("sending")] == [command.reply]
     assert [e.turn for e in (await store.session(ANNA)).exchanges] == ["t2"]
     assert (await store.last_turn(ANNA)).id == "t2"
 
@@ -202,7 +237,7 @@ async def test_a_turn_that_cannot_be_kept_leaves_nothing(store):
         await store.commit(again, before.after(again))
     assert "배송" not in str(caught.value)
     assert await store.session(ANNA) == before
-    assert await store.unanswered() == [message(2)]
+    assert await waiting(store) == [message(2)]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +261,32 @@ async def test_receipts_are_kept_and_the_first_final_one_stands(store, outcomes,
     query = sa.select(*columns).where(tables.outbox.c.id == "t1")
     row = await store.database.read(lambda db: db.execute(query).one())
     assert row == (state, attempts, f'["n{attempts - 1}"]')
-    assert [reply.id for _, reply in await store.undelivered()] == ["t2"]
+    assert await unsent(store) == ["t2"]
+
+
+async def test_replies_are_found_by_what_became_of_them(store):
+    names = ("sending", "pending", "unknown", "parked", "delivered", "refused", "again")
+    await keep(store, *(turn(name) for name in names))
+    for name in names[1:-1]:
+        await store.receipt(name, Receipt(outcome=name), at=NOW)
+    await store.sending_again("again", at=NOW)
+    for name in names:
+        [left] = await store.undelivered(name)
+        assert (left.reply.id, left.state, left.address) == (name, name, ANNA)
+    assert await unsent(store, "again", "pending", "sending") == ["sending", "pending", "again"]
+    assert await store.undelivered() == []
+
+
+async def test_a_reply_that_is_sent_again_is_known_to_be(store):
+    await keep(store, turn("t1"), turn("t2"))
+    await store.sending_again("t1", at=NOW)
+    assert await unsent(store, "again") == ["t1"]
+    await store.receipt("t1", Receipt(outcome="unknown"), at=NOW)
+    await store.sending_again("t1", at=NOW)
+    await store.receipt("t1", Receipt(outcome="delivered"), at=NOW)
+    await store.sending_again("t1", at=NOW)  # too late: it is known to have arrived
+    assert await unsent(store, "delivered") == ["t1"]
+    assert await unsent(store) == ["t2"]
 
 
 async def test_history_is_the_last_remembered_turns_until_a_reset(store):
@@ -271,7 +331,7 @@ async def test_the_last_vote_of_each_person_counts(store):
         await store.receive(action, at=NOW)
         assert await store.feedback(action)
     assert await store.feedback(vote("3", "down", "t1", colleague))
-    assert await store.unanswered() == []
+    assert await waiting(store) == []
     stats = await store.stats()
     assert (stats.up, stats.down) == (1, 1)
 
@@ -285,7 +345,7 @@ async def test_a_vote_that_cannot_be_is_settled_and_not_counted(store, action):
     await keep(store, turn("t1"))
     await store.receive(action, at=NOW)
     assert not await store.feedback(action)
-    assert await store.unanswered() == []
+    assert await waiting(store) == []
     assert (await store.stats()).up == 0
 
 
@@ -326,19 +386,63 @@ async def test_vectors_are_kept_by_embedder_in_any_number(store):
     assert await store.vectors("e5", []) == {}
 
 
-async def test_only_what_is_over_and_old_is_pruned(store):
+async def test_what_is_over_goes_first_and_everything_in_the_end(store):
     old, soon = NOW - timedelta(days=3), NOW - timedelta(days=2)
     for number, at in (("answered", old), ("waiting", old), ("recent", NOW)):
         await store.receive(message(number), at=at)
     await keep(store, turn("t1", message("answered")), turn("t2", message("recent")), turn("t3"))
     await store.receipt("t1", Receipt(outcome="delivered"), at=old)
     await store.receipt("t2", Receipt(outcome="delivered"), at=NOW)
-    assert await store.prune(before=soon) == 2
-    assert await store.prune(before=soon) == 0
-    assert await store.unanswered() == [message("waiting")]
-    assert [reply.id for _, reply in await store.undelivered()] == ["t3"]
+    keeps = {"settled": soon, "everything": NOW - timedelta(days=365)}
+    assert await store.prune(**keeps) == 2
+    assert await store.prune(**keeps) == 0
+    assert await waiting(store) == [message("waiting")]
+    assert await unsent(store) == ["t3"]
     assert not await store.receive(message("recent"), at=NOW)
+    assert await store.receive(message("answered"), at=NOW)
     assert len(await store.history(ANNA)) == 3
+
+
+async def test_what_customers_said_is_kept_no_longer_than_told(store):
+    old, limit = NOW - timedelta(days=366), NOW - timedelta(days=365)
+    old_turn = turn("t1", message(1, BORA), started_at=old)
+    await store.receive(message(1, BORA), at=old)
+    await store.receive(message("waiting"), at=old)
+    await keep(store, old_turn, turn("t2", message(2)))
+    await store.feedback(vote("v", "up", "t1", BORA))
+    # event, reply never delivered, turn and session; the vote goes with its turn
+    assert await store.prune(settled=limit, everything=limit) == 4
+    assert await store.history(BORA) == []
+    assert await store.session(BORA) == Session(address=BORA)
+    assert (await store.stats()).up == 0
+    assert await unsent(store) == ["t2"]
+    assert len(await store.history(ANNA)) == 1
+    assert await waiting(store) == [message("waiting")]  # whoever waits is still answered
+
+
+async def test_a_conversation_that_goes_on_keeps_its_session(store):
+    old, limit = NOW - timedelta(days=400), NOW - timedelta(days=365)
+    await keep(store, turn("t1", started_at=old), turn("t2"))
+    await store.prune(settled=limit, everything=limit)
+    assert [each.turn for each in (await store.session(ANNA)).exchanges] == ["t1", "t2"]
+    assert [reply.id for _, reply in await store.history(ANNA)] == ["t2"]
+
+
+async def test_what_each_person_asked_is_counted(store):
+    earlier = NOW - timedelta(hours=1)
+    await keep(
+        store,
+        turn("t1", message(1), message(2)),
+        turn("t2", message(3, replace(ANNA, conversation="other"))),
+        turn("t3", message(4, BORA), kind="busy", remember=False),
+        turn("t4", message(5, BORA), kind="command", remember=False),
+        turn("t5", message(6, replace(BORA, channel="telegram"))),
+        turn("t6", message(7), started_at=earlier),
+    )
+    today = await store.asked_since(NOW)
+    assert today == {"web:anna": 3, "web:bora": 1, "telegram:bora": 1}
+    assert (await store.asked_since(earlier))["web:anna"] == 4
+    assert await store.asked_since(NOW + timedelta(seconds=1)) == {}
 
 
 # The writer
@@ -376,8 +480,8 @@ async def test_a_full_disk_fails_writes_clearly_and_passes_when_there_is_room(st
         f"no room left for {store.database.path}: free space on its disk"
     }
     stored = [str(n) for n, result in enumerate(results) if result is True]
-    assert [event.id for event in await store.unanswered()] == stored
-    await store.database.write(limit(100_000))
+    await store.database.write(limit(100_000))  # counting the attempts takes room too
+    assert [event.id for event in await waiting(store)] == stored
     assert await store.receive(message("later"), at=NOW)
 
 
@@ -386,7 +490,7 @@ async def test_a_cancelled_caller_harms_nobody(store):
     await asyncio.sleep(0)
     cancelled.cancel()
     assert await store.receive(message(2), at=NOW)
-    assert {event.id for event in await store.unanswered()} == {"1", "2"}
+    assert {event.id for event in await waiting(store)} == {"1", "2"}
 
 
 async def test_closing_writes_what_waits_and_then_refuses(tmp_path):
@@ -421,7 +525,7 @@ async def test_a_database_locked_by_another_program_is_named(tmp_path, monkeypat
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match=r"a\.db is locked by another program"):
         await store.receive(message(1), at=NOW)
-    assert await store.unanswered() == []
+    assert await store.history(ANNA) == []  # reading goes on
     other.execute("COMMIT")
     other.close()
     assert await store.receive(message(1), at=NOW)
@@ -445,7 +549,7 @@ async def test_what_was_received_survives_kill_9(tmp_path):
         acknowledged += process.stdout.readlines()
     assert process.returncode == -signal.SIGKILL
     store = await Store.open(tmp_path / "a.db")
-    kept = {event.id for event in await store.unanswered()}
+    kept = {event.id for event in await waiting(store)}
     await store.close()
     # The last line may be cut short by the kill.
     assert {line.decode().strip() for line in acknowledged if line.endswith(b"\n")} <= kept

@@ -1,0 +1,87 @@
+"""From the customer's words to those of documents: spoken forms replaced, other names looked up too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from brain.errors import PromptError
+from brain.strict import Document
+
+MOST = 12
+"""Other words looked up for one question at most."""
+
+_PARTICLE = (
+    r"(?=(?:은|는|이|가|을|를|도|만|의|에|로|과|와|랑|이랑|하고|이나|으로|에서|까지|부터|보다)?"
+    r"(?:\W|$))"
+)
+_WORD_START = r"(?<![가-힣A-Za-z0-9])"
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    replace: dict[str, str] = {}
+    expand: list[list[str]] = Field(default=[], min_length=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thesaurus:
+    """General words of customer service; one that knows nothing leaves every question as it is."""
+
+    spoken: tuple[tuple[re.Pattern[str], str], ...] = ()
+    """Forms to replace and what by."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """Words that may mean the same."""
+
+    @classmethod
+    def load(cls, path: Path) -> Thesaurus:
+        """The file, or an empty one where there is none. Raises PromptError with file and line."""
+        if not path.is_file():
+            return cls()
+        document = Document(path, error=PromptError)
+        file = document.parse(_File)
+        for at, group in enumerate(file.expand):
+            if len(group) < 2 or not all(word.strip() for word in group):
+                raise document.fault(("expand", at), "needs at least two words")
+        return cls(spoken=_patterns(file.replace), groups=tuple(map(tuple, file.expand)))
+
+    def rewritten(self, text: str) -> str:
+        """`text` with spoken forms replaced by those of documents."""
+        for pattern, written in self.spoken:
+            text = pattern.sub(written, text)
+        return text
+
+    def also(self, text: str) -> tuple[str, ...]:
+        """Other words for what `text` says that it does not hold itself."""
+        said = _folded(text)
+        found: dict[str, None] = {}
+        for group in self.groups:
+            if any(_folded(word) in said for word in group):
+                found.update((word, None) for word in group if _folded(word) not in said)
+        return tuple(found)[:MOST]
+
+
+def _folded(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
+def _patterns(replace: Mapping[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Longer forms first. A short or Latin one is replaced only where the word ends after it."""
+    forms: Sequence[str] = sorted(replace, key=len, reverse=True)
+    return tuple(
+        (
+            re.compile(
+                _WORD_START
+                + re.escape(form)
+                + (_PARTICLE if len(form) == 1 or form.isascii() else ""),
+                re.IGNORECASE,
+            ),
+            replace[form],
+        )
+        for form in forms
+    )
