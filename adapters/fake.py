@@ -225,7 +225,8 @@ class Fake:
             if line.who:
                 yield f"{clock} {line.who}: {line.text}"
                 continue
-            yield f"{clock} 상담 ({line.kind}): " + line.text.replace("\n", "\n           ")
+            text = line.text.replace("\n", "\n           ").replace("           \n", "\n")
+            yield f"{clock} 상담 ({line.kind}): {text}"
             for source in line.sources:
                 yield f"           ↳ {source}"
 
@@ -260,8 +261,8 @@ class Fake:
                 return Receipt(outcome="parked", reason="nobody is there")
             case "bug":
                 raise RuntimeError("a bug in the adapter")
-        again = any(shown.id == reply.id for _, shown in self.replies)
-        if not (again and self.capabilities.idempotent):
+        once = self.capabilities.idempotent
+        if not (once and any(shown.id == reply.id for _, shown in self.replies)):
             self._display(address, reply)
         if fault == "ambiguous":
             return Receipt(outcome="unknown", reason="no answer from the platform")

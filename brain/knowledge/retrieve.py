@@ -23,7 +23,7 @@ from brain.knowledge.lexical import Lexical, Scores, bigrams
 from brain.messages import Confidence, Passage
 from brain.utterance import essence
 
-CANDIDATES = 50
+CANDIDATES = 100
 """Candidates that each part contributes."""
 DENSE_SHARE = 0.7
 """Weight of the cosine; the lexical parts share the rest equally."""

@@ -73,14 +73,14 @@ async def main(messages: int, kills: int, seed: int, folder: Path) -> int:
 async def one_life(platform: Platform, way: str, new: int, chance: random.Random) -> str:
     """One process under load until it is killed; how."""
     deadly = way if way in MILESTONES else ""
-    await platform.start(Life(die_at=deadly, die_after=chance.randint(1, max(1, new))))
-    moment = time.monotonic() + chance.uniform(0.0, 0.5)
+    await platform.start(Life(die_at=deadly, die_after=chance.randint(1, max(1, 2 * new))))
+    moment = time.monotonic() + chance.uniform(0.0, 0.8)
     for _ in range(new):
         await platform.say(chance.randrange(CONVERSATIONS))
         await asyncio.sleep(chance.uniform(0.0, 0.05))
         if not deadly and time.monotonic() > moment:
             break
-    if deadly and await platform.death(3.0) is not None:
+    if deadly and await platform.death(0.8) is not None:
         return way
     await asyncio.sleep(max(0.0, moment - time.monotonic()))
     platform.kill()

@@ -180,6 +180,7 @@ class Platform:
         """A new process; what was not acknowledged is delivered to it again."""
         if self._listener is None:
             # Forked from one that has imported everything: a start costs a tenth of a second.
+            os.environ["PYTHONPATH"] = str(Path(__file__).parent)
             self._processes = multiprocessing.get_context("forkserver")
             self._processes.set_forkserver_preload(["lives"])
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -191,7 +192,8 @@ class Platform:
             target=live, args=(str(self.folder / "door"), str(self.database), life)
         )
         self.process.start()
-        self._connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+        async with asyncio.timeout(30):
+            self._connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
         self._connection.setblocking(False)
         self._reading = asyncio.create_task(self._read(self._connection, self.lives))
         for packet in [each for each in self.sent.values() if each["id"] not in self.acknowledged]:

@@ -103,6 +103,8 @@ class Sangdam:
         """Until nothing is left to say; virtual time passes only where somebody waits for it."""
         async with asyncio.timeout(60):
             while self.app.gateway.busy:
+                if isinstance(self.clock, Paced):
+                    await self.clock.settle()  # whoever was woken is no longer waiting
                 next_one = self.clock.next_timer() if isinstance(self.clock, Paced) else None
                 if next_one is None:
                     await asyncio.sleep(0.002)

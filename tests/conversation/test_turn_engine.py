@@ -17,7 +17,7 @@ from adapters.fake import Fault
 from bot.delivery import PAUSES
 from bot.gateway import MOST_ATTEMPTS
 from brain.messages import Address, Message
-from tests.conversation.conftest import Paced
+from tests.conversation.conftest import Paced, Sangdam
 from tests.wire.ollama_server import OllamaServer, Request, Script
 
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -45,6 +45,13 @@ async def talking(server: OllamaServer, requests: int = 1) -> Request:
         while len(server.chats) < requests or not server.chats[requests - 1].tokens:  # noqa: ASYNC110 - the server has no event for it
             await asyncio.sleep(0.002)
     return server.chats[requests - 1]
+
+
+async def replies_are(sangdam: Sangdam, state: str) -> None:
+    """Until a reply in the outbox is in that state."""
+    async with asyncio.timeout(30):
+        while not await sangdam.app.store.undelivered(state):  # noqa: ASYNC110 - the disk tells nobody
+            await asyncio.sleep(0.002)
 
 
 def slow(reply: str = "고객님, 배송비는 2,500원입니다. " * 20) -> Script:
@@ -125,8 +132,7 @@ async def test_what_was_sent_twice_is_given_up(run) -> None:
     async with run(clock=Paced(MORNING), turns={"drain": 0}) as sangdam:
         sangdam.fake.faults.extend(["lost", "flood"])
         await sangdam.hand_in(QUESTION)
-        while not await sangdam.app.store.undelivered("again"):
-            await asyncio.sleep(0.002)
+        await replies_are(sangdam, "again")
     async with run(resume=True) as sangdam:
         await sangdam.quiet()
         assert sangdam.shown == []
@@ -145,8 +151,7 @@ async def test_what_is_being_sent_when_the_past_is_looked_at_is_not_sent_again(r
     async with run(clock=Paced(MORNING)) as sangdam:
         sangdam.fake.faults.append("flood")
         await sangdam.hand_in(QUESTION)
-        while not await sangdam.app.store.undelivered("sending"):
-            await asyncio.sleep(0.002)
+        await replies_are(sangdam, "sending")
         await sangdam.app.gateway.resume()
         await sangdam.quiet()
         assert len(sangdam.shown) == 1
@@ -382,7 +387,7 @@ async def test_replies_of_one_conversation_keep_their_order_while_it_is_down(run
     async with run(clock=Paced(MORNING)) as sangdam:
         sangdam.fake.faults.extend(["down", "down", "down"])
         first = await sangdam.hand_in(QUESTION)
-        await sangdam.clock.advance(1)
+        await replies_are(sangdam, "sending")
         second = await sangdam.hand_in("환불은 언제 되나요?")
         await sangdam.quiet()
         answered = [reply.in_reply_to for _, reply in sangdam.fake.replies]
@@ -397,12 +402,13 @@ async def test_a_conversation_reads_as_on_file(run) -> None:
     async with run(clock=clock, capabilities=COLLECTING) as sangdam:
 
         async def say(*texts: str, times: int = 1) -> None:
-            for text in texts:
+            for number, text in enumerate(texts):
+                if number:
+                    await clock.advance(0.5)
                 message = sangdam.fake.message(text)
                 await sangdam.fake.hand_in(message)
                 for _ in range(times - 1):
                     await sangdam.app.gateway.accept(message)
-                await clock.advance(0.5)
             await sangdam.quiet()
             await clock.advance(30)
 

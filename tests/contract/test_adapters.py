@@ -1,0 +1,349 @@
+"""What every channel promises, tried on each; a new one needs a harness and a line in `HARNESSES`."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import queue
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, get_args
+
+import pytest
+from aiohttp import ClientConnectionError, ClientWebSocketResponse, WSMsgType, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from adapters.base import Adapter, Capabilities
+from adapters.console import OPERATOR, Console
+from adapters.fake import Fake
+from adapters.webchat import SOCKET_PATH, TEXTS, WebChat
+from brain.messages import (
+    Address,
+    Choice,
+    Draft,
+    Event,
+    Message,
+    Receipt,
+    Reply,
+    ReplyKind,
+    Source,
+)
+
+STOPS_WITHIN = 1.0
+"""Seconds in which a channel ends when it is cancelled."""
+FINAL = ("delivered", "refused", "unknown", "parked")
+"""What a channel may say of a reply; `pending` is the gateway's word."""
+
+
+class Harness(ABC):
+    """One channel with the gateway's side in the open and a customer at the other end."""
+
+    def __init__(self) -> None:
+        self.adapter: Adapter = self.make()
+        self.events: list[Event] = []
+        self.running: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    def make(self) -> Adapter:
+        """The channel, not running yet."""
+
+    async def open(self) -> None:
+        """Run it and bring a customer in."""
+        self.running = asyncio.create_task(self.adapter.run(self.accept))
+        await asyncio.sleep(0)
+
+    async def accept(self, event: Event) -> None:
+        self.events.append(event)
+
+    @property
+    @abstractmethod
+    def customer(self) -> Address:
+        """The customer's address."""
+
+    @abstractmethod
+    async def says(self, text: str) -> None:
+        """The customer sends something, or tries to."""
+
+    @abstractmethod
+    async def shown(self, replies: int) -> list[str]:
+        """The texts of the replies that the customer sees, once there are so many."""
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Cancel `run` and wait for its end."""
+        if self.running is not None:
+            self.running.cancel()
+            await asyncio.wait({self.running})
+
+    async def heard(self, events: int = 1) -> list[Event]:
+        """What was handed in, once there is so much."""
+        await until(lambda: len(self.events) >= events)
+        return self.events
+
+
+async def until(holds: Any) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - what it waits for has no event
+            await asyncio.sleep(0.002)
+
+
+class FakeHarness(Harness):
+    """The channel of the tests."""
+
+    customer = Address(channel="fake", conversation="c1", user="u1")
+
+    def make(self) -> Fake:
+        self.fake = Fake()
+        return self.fake
+
+    async def says(self, text: str) -> None:
+        message = self.fake.message(text)
+        handing_in = asyncio.create_task(self.fake.hand_in(message))
+        await asyncio.wait({handing_in}, timeout=0.05)
+        handing_in.cancel()
+
+    async def shown(self, replies: int) -> list[str]:
+        await until(lambda: len(self.fake.replies) >= replies)
+        return [reply.text for _, reply in self.fake.replies]
+
+
+class IdempotentFakeHarness(FakeHarness):
+    """The same, showing each reply once."""
+
+    def make(self) -> Fake:
+        self.fake = Fake(capabilities=Capabilities(idempotent=True))
+        return self.fake
+
+
+class ConsoleHarness(Harness):
+    """The terminal."""
+
+    customer = OPERATOR
+
+    def make(self) -> Console:
+        self.keys: queue.Queue[str | None] = queue.Queue()
+        self.screen = io.StringIO()
+        return Console(read=self._read, out=self.screen)
+
+    def _read(self, prompt: str) -> str:
+        line = self.keys.get()
+        if line is None:
+            raise EOFError
+        return line
+
+    async def says(self, text: str) -> None:
+        self.keys.put(text)
+
+    async def shown(self, replies: int) -> list[str]:
+        await until(lambda: self.screen.getvalue().count("\n\n") >= replies)
+        shown = self.screen.getvalue().split("\n\n")[:-1]
+        return [each.split("\n  ↳")[0] for each in shown]
+
+    async def close(self) -> None:
+        await super().close()
+        for _ in range(3):  # whoever still reads in a thread ends
+            self.keys.put(None)
+
+
+class WebChatHarness(Harness):
+    """A page on a real socket, which as ours does shows a reply with a known id in its old place."""
+
+    def make(self) -> WebChat:
+        self.address: Address | None = None
+        self.sent = 0
+        return WebChat(history=self._history, texts={name: name for name in TEXTS})
+
+    @staticmethod
+    async def _history(address: Address) -> Sequence[tuple[str, Reply]]:
+        return []
+
+    async def open(self) -> None:
+        await super().open()
+        application = web.Application()
+        assert isinstance(self.adapter, WebChat)
+        application.add_routes(self.adapter.routes())
+        self.client = TestClient(TestServer(application))
+        await self.client.start_server()
+        origin = str(self.client.make_url("/")).rstrip("/")
+        self.page: ClientWebSocketResponse = await self.client.ws_connect(
+            SOCKET_PATH, origin=origin
+        )
+        await self.page.send_json({"type": "hello", "session": None})
+        self.replies: dict[str, str] = {}
+        self.greeted = asyncio.Event()
+        self.reading = asyncio.create_task(self._read())
+        async with asyncio.timeout(20):
+            await self.greeted.wait()
+        [session] = self.adapter._sessions.values()
+        self.address = session.address
+
+    async def _read(self) -> None:
+        while (frame := await self.page.receive()).type is WSMsgType.TEXT:
+            said = frame.json()
+            if said["type"] == "history":
+                self.greeted.set()
+            elif said["type"] == "reply":
+                self.replies[said["id"]] = said["text"]
+
+    @property
+    def customer(self) -> Address:
+        assert self.address is not None
+        return self.address
+
+    async def says(self, text: str) -> None:
+        self.sent += 1
+        try:
+            await self.page.send_json({"type": "message", "id": f"m{self.sent}", "text": text})
+        except ClientConnectionError:  # the page was told to go
+            return
+
+    async def shown(self, replies: int) -> list[str]:
+        await until(lambda: len(self.replies) >= replies)
+        return list(self.replies.values())
+
+    async def close(self) -> None:
+        await super().close()
+        await self.page.close()
+        self.reading.cancel()
+        await asyncio.wait({self.reading})
+        await self.client.close()
+
+
+HARNESSES: dict[str, type[Harness]] = {
+    "fake": FakeHarness,
+    "fake, idempotent": IdempotentFakeHarness,
+    "console": ConsoleHarness,
+    "web": WebChatHarness,
+}
+
+
+@pytest.fixture(params=HARNESSES.values(), ids=HARNESSES.keys())
+async def channel(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    harness: Harness = request.param()
+    await harness.open()
+    yield harness
+    await harness.close()
+
+
+def reply(number: int = 1, **changes: Any) -> Reply:
+    given = {"id": f"t{number}", "in_reply_to": "m1", "text": f"답변 {number}", "kind": "answer"}
+    return Reply(**{**given, **changes})
+
+
+async def test_it_says_who_it_is_and_what_it_can(channel: Harness) -> None:
+    adapter = channel.adapter
+    assert isinstance(adapter.name, str)
+    assert adapter.name
+    assert isinstance(adapter.capabilities, Capabilities)
+    assert adapter.heard is None or isinstance(adapter.heard, float)
+    assert channel.customer.channel == adapter.name
+
+
+async def test_a_message_is_handed_in_once_with_its_address(channel: Harness) -> None:
+    await channel.says("배송비 얼마예요?")
+    await channel.heard()
+    await asyncio.sleep(0.05)
+    [event] = channel.events
+    assert isinstance(event, Message)
+    assert event.text == "배송비 얼마예요?"
+    assert event.address == channel.customer
+    assert event.id
+    assert event.sent_at.tzinfo is not None
+
+
+async def test_messages_have_ids_of_their_own_and_keep_their_order(channel: Harness) -> None:
+    for number in range(3):
+        await channel.says(f"질문 {number}")
+        await channel.heard(number + 1)
+        last = channel.events[-1]
+        await channel.adapter.deliver(channel.customer, reply(number, in_reply_to=last.id))
+    assert len({event.id for event in channel.events}) == 3
+    texts = [event.text for event in channel.events if isinstance(event, Message)]
+    assert texts == ["질문 0", "질문 1", "질문 2"]
+
+
+async def test_a_reply_is_shown_as_it_is(channel: Harness) -> None:
+    receipt = await channel.adapter.deliver(channel.customer, reply())
+    assert isinstance(receipt, Receipt)
+    assert receipt.outcome == "delivered"
+    assert await channel.shown(1) == ["답변 1"]
+
+
+@pytest.mark.parametrize("kind", get_args(ReplyKind))
+async def test_every_kind_of_reply_gets_a_receipt(channel: Harness, kind: ReplyKind) -> None:
+    full = reply(
+        kind=kind,
+        sources=(Source(document="a/b.md", heading="가 > 나", score=0.5),),
+        choices=(Choice(label="배송비", text="배송비는 얼마인가요?"),),
+        author="김상담",
+        notice="AI가 답합니다.",
+    )
+    assert (await channel.adapter.deliver(channel.customer, full)).outcome in FINAL
+
+
+@pytest.mark.parametrize(
+    "text", ["", "가" * 5000, "**굵게** <b>&amp;</b> 🙏 \ud83d", "줄\n바꿈\n\n셋"]
+)
+async def test_odd_words_get_a_receipt_too(channel: Harness, text: str) -> None:
+    if channel.adapter.name == "console" and "\ud83d" in text:
+        text = text.replace("\ud83d", "")  # a terminal cannot be asked for what is no character
+    assert (await channel.adapter.deliver(channel.customer, reply(text=text))).outcome in FINAL
+    assert (await channel.adapter.deliver(channel.customer, reply(2))).outcome in FINAL
+
+
+async def test_a_customer_who_is_not_there_gets_a_receipt(channel: Harness) -> None:
+    nobody = Address(channel=channel.adapter.name, conversation="nobody", user="nobody")
+    assert (await channel.adapter.deliver(nobody, reply())).outcome in FINAL
+
+
+async def test_a_reply_nobody_asked_for_is_shown(channel: Harness) -> None:
+    """An apology after a restart, or a reply that waited for the channel."""
+    outcome = (
+        await channel.adapter.deliver(channel.customer, reply(in_reply_to="long ago"))
+    ).outcome
+    assert outcome == "delivered"
+    assert await channel.shown(1) == ["답변 1"]
+
+
+async def test_showing_a_draft_never_fails(channel: Harness) -> None:
+    nobody = Address(channel=channel.adapter.name, conversation="nobody", user="nobody")
+    for text in ("", "답", "답변", "", "다른 말", "답변 1"):
+        await channel.adapter.show(channel.customer, Draft(text=text))
+        await channel.adapter.show(nobody, Draft(text=""))
+    await channel.stop()
+    await channel.adapter.show(channel.customer, Draft(text=""))
+
+
+async def test_a_draft_does_not_stand_in_the_replys_way(channel: Harness) -> None:
+    for text in ("", "답", "답변 1"):
+        await channel.adapter.show(channel.customer, Draft(text=text))
+    await channel.adapter.deliver(channel.customer, reply())
+    assert await channel.shown(1) == ["답변 1"]
+
+
+async def test_what_is_sent_again_is_shown_once_where_it_is_so_declared(channel: Harness) -> None:
+    for number in (1, 1, 2, 1):
+        await channel.adapter.deliver(channel.customer, reply(number))
+    once = ["답변 1", "답변 2"]
+    repeated = ["답변 1", "답변 1", "답변 2", "답변 1"]
+    wanted = once if channel.adapter.capabilities.idempotent else repeated
+    assert await channel.shown(len(wanted)) == wanted
+
+
+async def test_a_hundred_replies_arrive_in_order(channel: Harness) -> None:
+    for number in range(100):
+        await channel.adapter.deliver(channel.customer, reply(number))
+    assert await channel.shown(100) == [f"답변 {number}" for number in range(100)]
+
+
+async def test_it_stops_when_told_and_takes_nothing_more(channel: Harness) -> None:
+    assert channel.running is not None
+    channel.running.cancel()
+    await asyncio.wait({channel.running}, timeout=STOPS_WITHIN)
+    assert channel.running.done()
+    await channel.says("아직 있나요?")
+    await asyncio.sleep(0.05)
+    assert channel.events == []
