@@ -278,6 +278,8 @@ class Model:
 
     async def _list(self) -> dict[str, int]:
         """The models that the server has, with their sizes in bytes."""
+        if self._opened is None and not await installed.listens(self._host):
+            raise ModelUnavailable(f"no Ollama server at {self._host}")
         try:
             with self._faults(self._host):
                 async with asyncio.timeout(2 * self._timeouts.connect):

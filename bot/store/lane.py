@@ -50,6 +50,7 @@ class Lane:
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
+        self._coming: list[_Job] = []
         self._waiting: list[_Job] = []
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -65,13 +66,21 @@ class Lane:
         if self._closing:
             raise StoreError(f"{self._path} is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        with self._wake:
-            self._waiting.append(_Job(work, future))
-            self._wake.notify()
+        if not self._coming:
+            self._loop.call_soon(self._hand_over)
+        self._coming.append(_Job(work, future))
         return await future
+
+    def _hand_over(self) -> None:
+        """Wake the thread once for all that comes in one round of the loop: they share the time."""
+        coming, self._coming = self._coming, []
+        with self._wake:
+            self._waiting += coming
+            self._wake.notify()
 
     async def close(self) -> None:
         """Does what waits, then closes the connection."""
+        self._hand_over()
         with self._wake:
             self._closing = True
             self._wake.notify()

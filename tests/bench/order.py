@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 from echo import EchoBrain, Verdict, Wire, idle, log_to, message, prompts, running, seeded
@@ -46,9 +47,7 @@ class Transcript:
     def inversions(self) -> int:
         """Ids answered after a later one of their conversation."""
         return sum(
-            one > other
-            for numbers in self.answered.values()
-            for one, other in zip(numbers, numbers[1:], strict=False)
+            one > other for numbers in self.answered.values() for one, other in pairwise(numbers)
         )
 
     def count(self) -> Counter[tuple[str, int]]:

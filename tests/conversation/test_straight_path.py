@@ -171,10 +171,12 @@ async def test_what_a_killed_run_left_is_answered_at_the_next_start(run) -> None
         await sangdam.app.store.receive(left, at=datetime.now(SEOUL))
     async with run() as sangdam:
         await sangdam.app.gateway.resume()
-        await sangdam.app.gateway.drain(10)
+        while sangdam.app.gateway.busy:
+            await asyncio.sleep(0.01)
         assert [turn.messages[0].id for turn in sangdam.turns] == ["left"]
         assert await sangdam.app.store.unanswered() == []
     async with run() as sangdam:
         await sangdam.app.gateway.resume()
-        await sangdam.app.gateway.drain(10)
+        while sangdam.app.gateway.busy:
+            await asyncio.sleep(0.01)
         assert sangdam.turns == []
