@@ -28,7 +28,7 @@ from brain.emotion import EmotionHead
 from brain.errors import KnowledgeError, SangdamError
 from brain.facts import Facts
 from brain.intent import Intents
-from brain.knowledge.embed import open_embedder
+from brain.knowledge.embed import Vector, open_embedder
 from brain.knowledge.library import Library, Report
 from brain.knowledge.thesaurus import Thesaurus
 from brain.llm import Model, Timeouts
@@ -244,9 +244,17 @@ def _brain(config: Config, prompts: Prompts, facts: Facts, store: Store) -> Brai
         intents=Intents.load(config.prompts_folder / "intents.yaml"),
         budget=Budget(num_ctx=model.num_ctx, reserve=model.num_predict),
         admission=Admission(parallel=model.parallel, queue=model.queue),
+        mood=_mood(config),
         language=config.language,
         longest=config.limits.longest_message,
     )
+
+
+def _mood(config: Config) -> Callable[[str], Vector] | None:
+    """The bundled embedder for the emotion detector, unless the library uses it anyway."""
+    if config.knowledge.embedder == "bundled":
+        return None
+    return open_embedder("bundled", ollama_host="").query
 
 
 def library(config: Config, store: Store) -> Library:

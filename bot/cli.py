@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -16,13 +16,14 @@ from uuid import uuid4
 import typer
 
 from bot import config as configuration
-from bot.progress import Progress
+from bot.cli_knowledge import indexed, kb
+from bot.terminal import AsJson, ConfigFile, Progress, print_json, say
+from bot.terminal import run as run_task
 from brain.errors import ConfigError, SangdamError
 
 if TYPE_CHECKING:
     from bot.app import App
     from bot.clock import SystemClock
-    from brain.knowledge.library import Library, Report
     from brain.messages import Turn
 
 cli = typer.Typer(
@@ -31,18 +32,11 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-kb = typer.Typer(help="The knowledge base.", no_args_is_help=True)
 prompt = typer.Typer(help="The layered prompts.", no_args_is_help=True)
 emotion = typer.Typer(help="The emotion detector.", no_args_is_help=True)
 cli.add_typer(kb, name="kb")
 cli.add_typer(prompt, name="prompt")
 cli.add_typer(emotion, name="emotion")
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", help="Configuration file; default: ./sangdam.yaml if present."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
 def main() -> None:
@@ -52,22 +46,6 @@ def main() -> None:
     except SangdamError as wrong:
         print(f"sangdam: {wrong}", file=sys.stderr)  # noqa: T201 - the one line a person gets
         raise SystemExit(1) from None
-
-
-def _run(task: Coroutine[Any, Any, None]) -> None:
-    try:
-        asyncio.run(task)
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-
-
-def _print(document: object) -> None:
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
-
-
-def _say(line: str) -> None:
-    typer.echo(line)
 
 
 @cli.command()
@@ -84,7 +62,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to start.")] = Path(
     shutil.copytree(configuration.packaged("prompts"), folder / "prompts")
     text = configuration.example({"knowledge.folder": "./kb", "prompts.folder": "./prompts"})
     (folder / configuration.DEFAULT_FILE).write_text(text, encoding="utf-8")
-    _say(f"Wrote {', '.join(str(target) for target in targets)}. Next: sangdam run")
+    say(f"Wrote {', '.join(str(target) for target in targets)}. Next: sangdam run")
 
 
 @cli.command()
@@ -92,7 +70,7 @@ def run(config: ConfigFile = None) -> None:
     """Index the documents if needed and serve every channel."""
     from bot.serve import serve
 
-    _run(serve(configuration.load(config)))
+    run_task(serve(configuration.load(config)))
 
 
 @cli.command()
@@ -104,7 +82,7 @@ def chat(config: ConfigFile = None) -> None:
         async with _app(configuration.load(config)) as app:
             await app.connect(Console())
 
-    _run(converse())
+    run_task(converse())
 
 
 @cli.command()
@@ -134,13 +112,13 @@ def ask(
                 )
                 turn = await turns.get()
                 if as_json or text == "-":
-                    _print(turn_document(turn))
+                    print_json(turn_document(turn))
                 else:
-                    _say("\n".join(part for part in (reply.notice, reply.text) if part))
+                    say("\n".join(part for part in (reply.notice, reply.text) if part))
                     for source in reply.sources:
-                        _say(f"  ↳ {source.heading} ({source.document})")
+                        say(f"  ↳ {source.heading} ({source.document})")
 
-    _run(converse())
+    run_task(converse())
 
 
 def turn_document(turn: Turn) -> dict[str, Any]:
@@ -183,159 +161,12 @@ def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
     checks = asyncio.run(examine(config))
     if as_json:
-        _print({"checks": [asdict(check) for check in checks]})
+        print_json({"checks": [asdict(check) for check in checks]})
     else:
         for check in checks:
-            _say(f"{check.level:4}  {check.name}: {check.detail}")
+            say(f"{check.level:4}  {check.name}: {check.detail}")
     if any(check.level == "fail" for check in checks):
         raise SystemExit(1)
-
-
-@kb.command("reload")
-def kb_reload(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Build a version whatever changed.")
-    ] = False,
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Re-read changed documents and switch to the new index."""
-
-    async def reload() -> None:
-        async with _library(config) as library:
-            await library.open()
-            with Progress() as progress:
-                report = await library.reload(dry_run=dry_run, force=force, progress=progress)
-        if as_json:
-            _print(report_document(report))
-            return
-        _say(
-            f"version {report.version}: {len(report.added)} added, {len(report.changed)} changed, "
-            f"{len(report.removed)} removed, {report.unchanged} unchanged, "
-            f"{report.chunks} passages, {report.seconds:.1f} s"
-        )
-        for problem in report.problems:
-            typer.echo(f"{problem.path}: {problem.reason}", err=True)
-
-    _run(reload())
-
-
-def report_document(report: Report) -> dict[str, Any]:
-    """A reload's report as the JSON that `kb reload --json` prints."""
-    return {
-        "version": report.version,
-        "added": list(report.added),
-        "changed": list(report.changed),
-        "removed": list(report.removed),
-        "unchanged": report.unchanged,
-        "chunks": report.chunks,
-        "seconds": report.seconds,
-        "problems": [{"path": str(each.path), "reason": each.reason} for each in report.problems],
-    }
-
-
-@kb.command("rollback")
-def kb_rollback(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Return to the index version before the live one."""
-
-    async def rollback() -> None:
-        async with _library(config) as library:
-            await library.open()
-            version = await library.rollback()
-        _print({"version": version}) if as_json else _say(f"version {version} is live")
-
-    _run(rollback())
-
-
-@kb.command("status")
-def kb_status(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Say which index version is live."""
-
-    async def status() -> None:
-        async with _library(config) as library:
-            await library.open()
-            found = asdict(library.status())
-        if as_json:
-            _print(json.loads(json.dumps(found, default=str)))
-            return
-        for name, value in found.items():
-            _say(f"{name}: {value}")
-
-    _run(status())
-
-
-@kb.command("search")
-def kb_search(
-    query: str,
-    k: Annotated[int, typer.Option("-k", min=1, max=50, help="Passages.")] = 5,
-    filters: Annotated[list[str] | None, typer.Option("--filter", help="key=value")] = None,
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Look a question up and show how each passage came to its score."""
-    where = dict(_pair(each) for each in filters or ())
-
-    async def search() -> None:
-        async with _indexed(config) as library:
-            found = await library.search(query, k=k, where=where or None)
-        results = [
-            {
-                "document": passage.document,
-                "heading": passage.heading,
-                "text": passage.text,
-                "score": passage.score,
-                "scores": dict(passage.scores),
-            }
-            for passage in found.passages
-        ]
-        if as_json:
-            _print(
-                {
-                    "results": results,
-                    "confidence": asdict(found.confidence),
-                    "rewritten": found.rewritten,
-                }
-            )
-            return
-        _say(f"confidence {found.confidence.level} ({found.confidence.probability:.2f})")
-        for at, passage in enumerate(found.passages, 1):
-            parts = ", ".join(f"{part} {score:.3f}" for part, score in passage.scores.items())
-            _say(f"\n{at}. {passage.score:.3f}  {passage.document} · {passage.heading}  ({parts})")
-            _say(passage.text)
-
-    _run(search())
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise typer.BadParameter(f"write key=value, not {text!r}")
-    return key, value
-
-
-@kb.command("eval")
-def kb_eval(
-    file: Annotated[Path, typer.Argument(help="Rows {q, source, must[]} as JSON lines.")],
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure retrieval on questions whose answers are known."""
-    from bot.evaluate import evaluate_retrieval
-
-    async def evaluate() -> None:
-        async with _indexed(config) as library:
-            result = await evaluate_retrieval(library, file)
-        if as_json:
-            _print(result)
-            return
-        for name, value in result.items():
-            if name != "misses":
-                _say(f"{name}: {value if isinstance(value, int) else format(value, '.4f')}")
-        for miss in result["misses"]:
-            _say(f"  miss: {miss['q']}  wanted {miss['source']}, got {miss['got']}")
-
-    _run(evaluate())
 
 
 @cli.command("test")
@@ -351,20 +182,20 @@ def play_conversations(
         settings = configuration.load(config)
         for file in files:
             read(file)
-        async with _indexed(config):
+        async with indexed(config):
             pass
         outcome = await run_all(settings, files)
         if as_json:
-            _print(asdict(outcome))
+            print_json(asdict(outcome))
         else:
             for each in outcome.failures:
-                _say(f"{each.file} step {each.step}: {each.said!r}")
-                _say(f"  expected {each.expected}, got: {each.got}")
-            _say(f"{outcome.passed} passed, {outcome.failed} failed in {outcome.seconds} s")
+                say(f"{each.file} step {each.step}: {each.said!r}")
+                say(f"  expected {each.expected}, got: {each.got}")
+            say(f"{outcome.passed} passed, {outcome.failed} failed in {outcome.seconds} s")
         if outcome.failed:
             raise SystemExit(1)
 
-    _run(play())
+    run_task(play())
 
 
 @prompt.command("lint")
@@ -374,7 +205,7 @@ def prompt_lint(config: ConfigFile = None) -> None:
 
     settings = configuration.load(config)
     prompts = read_prompts(settings)
-    _say(f"{settings.prompts_folder}: fine, version {prompts.version}")
+    say(f"{settings.prompts_folder}: fine, version {prompts.version}")
 
 
 @emotion.command("eval")
@@ -388,7 +219,7 @@ def emotion_eval(
 
     configuration.load(config)
     result = evaluate_emotion(file)
-    _print(result) if as_json else _say(json.dumps(result, ensure_ascii=False, indent=2))
+    print_json(result) if as_json else say(json.dumps(result, ensure_ascii=False, indent=2))
 
 
 @asynccontextmanager
@@ -404,29 +235,3 @@ async def _app(settings: configuration.Config, **wiring: Any) -> AsyncIterator[A
         yield app
     finally:
         await app.close()
-
-
-@asynccontextmanager
-async def _library(config: Path | None) -> AsyncIterator[Library]:
-    from bot.app import library
-    from bot.store.store import Store
-    from bot.telemetry import set_up_logs
-
-    set_up_logs(quiet=True)
-    settings = configuration.load(config)
-    store = await Store.open(settings.data / "sangdam.db")
-    try:
-        opened = library(settings, store)
-        yield opened
-        await opened.close()
-    finally:
-        await store.close()
-
-
-@asynccontextmanager
-async def _indexed(config: Path | None) -> AsyncIterator[Library]:
-    async with _library(config) as library:
-        if not await library.open():
-            with Progress() as progress:
-                await library.reload(progress=progress)
-        yield library

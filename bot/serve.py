@@ -12,8 +12,8 @@ import structlog
 from adapters.webchat import TEXTS, WebChat
 from bot.app import App, build, company_facts
 from bot.config import Config
-from bot.progress import Progress
 from bot.telemetry import set_up_logs
+from bot.terminal import Progress
 from bot.web.server import Server, build_server, page_texts
 from brain.core import Brain
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 from brain import quoted
 from brain.budget import Budget, Calibration
 from brain.clock import CompanyClock
-from brain.emotion import EmotionHead
+from brain.emotion import EmotionHead, Vector
 from brain.errors import Busy, ModelError
 from brain.intent import Intents
 from brain.knowledge.library import Library
@@ -114,14 +114,17 @@ class Brain:
         intents: Intents,
         budget: Budget,
         admission: Admission | None = None,
+        mood: Callable[[str], Vector] | None = None,
         language: str = "ko",
         longest: int = 4000,
     ) -> None:
+        """`mood` embeds for `emotions` where the library's embedder is another than it was trained on."""
         self.library = library
         self.prompts = prompts
         self.model = model
         self._clock = clock
         self._emotions = emotions
+        self._mood = mood
         self._intents = intents
         self._budget = budget
         self._admission = admission or Unlimited()
@@ -186,9 +189,10 @@ class Brain:
         work.lap("retrieve", began)
         work.found = found
         began = time.perf_counter()
+        mood = await asyncio.to_thread(self._mood, work.question) if self._mood else vector
         work.situation, work.emotion = read_situation(
             text=work.question,
-            vector=vector,
+            vector=mood,
             session=work.session,
             clock=self._clock,
             now=work.now,
@@ -254,7 +258,7 @@ class Brain:
             session=work.session,
             question=work.question,
             passages=found.passages,
-            now=work.now,
+            now=self._clock.local(work.now),
             budget=replace(self._budget, factor=self._calibration.factor(name)),
         )
         work.session, work.layers, work.dropped = (

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from brain.clock import CompanyClock
-from brain.emotion import NEUTRAL, EmotionHead, Vector
+from brain.emotion import EmotionHead, Vector
 from brain.intent import Intents
 from brain.memory import Session
 from brain.messages import CustomerKind, Emotion, Level, Situation
@@ -60,15 +60,14 @@ def read_situation(
     language: str,
     confidence: Level,
     returning: bool,
-    emotion_head: EmotionHead | None,
+    emotion_head: EmotionHead,
     intents: Intents,
 ) -> tuple[Situation, Emotion]:
     """The situation of a message and the probabilities behind its emotion.
 
-    `vector` is the question vector of `text`; without an `emotion_head` for its embedder the mood
-    counts as neutral.
+    `vector` is the question vector of `text` by the embedder that `emotion_head` was trained on.
     """
-    emotion = emotion_head.read(vector) if emotion_head else NEUTRAL
+    emotion = emotion_head.read(vector)
     situation = Situation(
         emotion=emotion.label,
         intensity=emotion.intensity,

@@ -60,8 +60,10 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-_TEXT = json.JSONEncoder(default=_plain, ensure_ascii=False, separators=(",", ":"))
-_ASCII = json.JSONEncoder(default=_plain, separators=(",", ":"))
+# Records are trees: looking for circles would take as long as the rest.
+_encoder = partial(json.JSONEncoder, default=_plain, check_circular=False, separators=(",", ":"))
+_TEXT = _encoder(ensure_ascii=False)
+_ASCII = _encoder()
 
 
 @cache

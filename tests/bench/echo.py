@@ -168,7 +168,7 @@ async def running(
 
 async def idle(gateway: Gateway) -> None:
     """Returns when nobody has anything to say."""
-    while gateway.busy:  # noqa: ASYNC110 - nothing tells of it
+    while gateway.busy:
         await asyncio.sleep(0.001)
 
 

@@ -83,7 +83,7 @@ async def probe(gateway: Gateway, crowd: Crowd, name: str) -> float:
     crowd.probes[name] = ""
     began = time.perf_counter()
     await one(gateway, crowd, name, name)
-    while name in crowd.said:  # noqa: ASYNC110 - measured from outside
+    while name in crowd.said:
         await asyncio.sleep(0.001)
     return time.perf_counter() - began if crowd.probes[name] == "answer" else math.inf
 

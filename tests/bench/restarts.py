@@ -30,7 +30,7 @@ async def in_flight(name: str, life: Life, turns: int, folder: Path, verdict: Ve
     await platform.start(life)
     for conversation in range(turns):
         await platform.say(conversation)
-    while len(platform.acknowledged) < turns:  # noqa: ASYNC110 - another process's doing
+    while len(platform.acknowledged) < turns:
         await asyncio.sleep(0.01)
     before = len(platform.shown)
     platform.kill(signal.SIGTERM)

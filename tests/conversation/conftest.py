@@ -89,7 +89,7 @@ class Sangdam:
         """Say something and get the whole turn."""
         before = len(self.turns)
         await self.fake.say(text, **options)
-        while len(self.turns) == before:  # noqa: ASYNC110 - observers run right after delivery
+        while len(self.turns) == before:
             await asyncio.sleep(0)
         return self.turns[-1]
 
@@ -148,6 +148,12 @@ def settings(base: Path, **changes: Any) -> Config:
     """The configuration of the company in `base`; no model server unless `changes` name one."""
     given = {"data": base / "data", "knowledge": {"folder": base / "kb"}, "admins": ["fake:admin"]}
     return Config.model_validate({**given, "model": {"host": "http://127.0.0.1:9"}, **changes})
+
+
+@pytest.fixture
+def config(company: Path) -> Config:
+    """The configuration of the small company, without a model server."""
+    return settings(company)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def dying(at: str) -> Callable[[str], None]:
 async def talking(server: OllamaServer, requests: int = 1) -> Request:
     """The request of that number, once its first words are out."""
     async with asyncio.timeout(30):
-        while len(server.chats) < requests or not server.chats[requests - 1].tokens:  # noqa: ASYNC110 - the server has no event for it
+        while len(server.chats) < requests or not server.chats[requests - 1].tokens:
             await asyncio.sleep(0.002)
     return server.chats[requests - 1]
 
@@ -50,7 +50,7 @@ async def talking(server: OllamaServer, requests: int = 1) -> Request:
 async def replies_are(sangdam: Sangdam, state: str) -> None:
     """Until a reply in the outbox is in that state."""
     async with asyncio.timeout(30):
-        while not await sangdam.app.store.undelivered(state):  # noqa: ASYNC110 - the disk tells nobody
+        while not await sangdam.app.store.undelivered(state):
             await asyncio.sleep(0.002)
 
 

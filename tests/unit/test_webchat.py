@@ -358,7 +358,7 @@ async def test_sessions_are_forgotten_when_the_last_tab_is_gone(house: House) ->
     for page in pages:
         await page.socket.close()
     async with asyncio.timeout(5):
-        while house.chat.open_sessions:  # noqa: ASYNC110 the server's handlers end in their own time
+        while house.chat.open_sessions:
             await asyncio.sleep(0.01)
     assert (await house.chat.deliver(HERE, ANSWER)).outcome == "parked"
 

@@ -1,11 +1,43 @@
-"""A progress bar on standard error for what takes long."""
+"""What every command shares: its options, its output, a progress bar for what takes long."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 if TYPE_CHECKING:
     import rich.progress
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="Configuration file; default: ./sangdam.yaml if present."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+def run(task: Coroutine[Any, Any, None]) -> None:
+    """Run `task`; Ctrl-C ends with 130."""
+    try:
+        asyncio.run(task)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def print_json(document: object) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def say(line: str) -> None:
+    """One line for a person."""
+    typer.echo(line)
 
 
 class Progress:

@@ -1,0 +1,194 @@
+"""The `sangdam kb` commands: the knowledge base from the command line, also beside a running server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot import config as configuration
+from bot.terminal import AsJson, ConfigFile, Progress, print_json, say
+from bot.terminal import run as run_task
+
+if TYPE_CHECKING:
+    from brain.knowledge.library import Library, Report
+
+kb = typer.Typer(help="The knowledge base.", no_args_is_help=True)
+
+
+@kb.command("reload")
+def kb_reload(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build a version whatever changed.")
+    ] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Re-read changed documents and switch to the new index."""
+
+    async def reload() -> None:
+        async with _library(config) as library:
+            await library.open()
+            with Progress() as progress:
+                report = await library.reload(dry_run=dry_run, force=force, progress=progress)
+        if as_json:
+            print_json(report_document(report))
+            return
+        say(
+            f"version {report.version}: {len(report.added)} added, {len(report.changed)} changed, "
+            f"{len(report.removed)} removed, {report.unchanged} unchanged, "
+            f"{report.chunks} passages, {report.seconds:.1f} s"
+        )
+        for problem in report.problems:
+            typer.echo(f"{problem.path}: {problem.reason}", err=True)
+
+    run_task(reload())
+
+
+def report_document(report: Report) -> dict[str, Any]:
+    """A reload's report as the JSON that `kb reload --json` prints."""
+    return {
+        "version": report.version,
+        "added": list(report.added),
+        "changed": list(report.changed),
+        "removed": list(report.removed),
+        "unchanged": report.unchanged,
+        "chunks": report.chunks,
+        "seconds": report.seconds,
+        "problems": [{"path": str(each.path), "reason": each.reason} for each in report.problems],
+    }
+
+
+@kb.command("rollback")
+def kb_rollback(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Return to the index version before the live one."""
+
+    async def rollback() -> None:
+        async with _library(config) as library:
+            await library.open()
+            version = await library.rollback()
+        print_json({"version": version}) if as_json else say(f"version {version} is live")
+
+    run_task(rollback())
+
+
+@kb.command("status")
+def kb_status(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Say which index version is live."""
+
+    async def status() -> None:
+        async with _library(config) as library:
+            await library.open()
+            found = asdict(library.status())
+        if as_json:
+            print_json(json.loads(json.dumps(found, default=str)))
+            return
+        for name, value in found.items():
+            say(f"{name}: {value}")
+
+    run_task(status())
+
+
+@kb.command("search")
+def kb_search(
+    query: str,
+    k: Annotated[int, typer.Option("-k", min=1, max=50, help="Passages.")] = 5,
+    filters: Annotated[list[str] | None, typer.Option("--filter", help="key=value")] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look a question up and show how each passage came to its score."""
+    where = dict(_pair(each) for each in filters or ())
+
+    async def search() -> None:
+        async with indexed(config) as library:
+            found = await library.search(query, k=k, where=where or None)
+        results = [
+            {
+                "document": passage.document,
+                "heading": passage.heading,
+                "text": passage.text,
+                "score": passage.score,
+                "scores": dict(passage.scores),
+            }
+            for passage in found.passages
+        ]
+        if as_json:
+            print_json(
+                {
+                    "results": results,
+                    "confidence": asdict(found.confidence),
+                    "rewritten": found.rewritten,
+                }
+            )
+            return
+        say(f"confidence {found.confidence.level} ({found.confidence.probability:.2f})")
+        for at, passage in enumerate(found.passages, 1):
+            parts = ", ".join(f"{part} {score:.3f}" for part, score in passage.scores.items())
+            say(f"\n{at}. {passage.score:.3f}  {passage.document} · {passage.heading}  ({parts})")
+            say(passage.text)
+
+    run_task(search())
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise typer.BadParameter(f"write key=value, not {text!r}")
+    return key, value
+
+
+@kb.command("eval")
+def kb_eval(
+    file: Annotated[Path, typer.Argument(help="Rows {q, source, must[]} as JSON lines.")],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure retrieval on questions whose answers are known."""
+    from bot.evaluate import evaluate_retrieval
+
+    async def evaluate() -> None:
+        async with indexed(config) as library:
+            result = await evaluate_retrieval(library, file)
+        if as_json:
+            print_json(result)
+            return
+        for name, value in result.items():
+            if name != "misses":
+                say(f"{name}: {value if isinstance(value, int) else format(value, '.4f')}")
+        for miss in result["misses"]:
+            say(f"  miss: {miss['q']}  wanted {miss['source']}, got {miss['got']}")
+
+    run_task(evaluate())
+
+
+@asynccontextmanager
+async def _library(config: Path | None) -> AsyncIterator[Library]:
+    from bot.app import library
+    from bot.store.store import Store
+    from bot.telemetry import set_up_logs
+
+    set_up_logs(quiet=True)
+    settings = configuration.load(config)
+    store = await Store.open(settings.data / "sangdam.db")
+    try:
+        opened = library(settings, store)
+        yield opened
+        await opened.close()
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def indexed(config: Path | None) -> AsyncIterator[Library]:
+    async with _library(config) as library:
+        if not await library.open():
+            with Progress() as progress:
+                await library.reload(progress=progress)
+        yield library
