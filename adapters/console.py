@@ -68,6 +68,8 @@ class Console:
             self._write(reply.text[len(self._shown) :])
         else:
             self._write(("\n" if self._shown else "") + reply.text)
+        if reply.notice and self._shown:
+            self._write(f"\n({reply.notice})")
         self._write("\n" + "".join(f"  ↳ {line}\n" for line in _footnotes(reply)) + "\n")
         self._shown = ""
         self._answered.set()

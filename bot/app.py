@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -65,6 +66,7 @@ class App:
         self.store = store
         self.brain = brain
         self.adapters: dict[str, Adapter] = {}
+        self._limits = _limits(config)
         self.gateway = Gateway(
             store=store,
             brain=brain,
@@ -83,7 +85,7 @@ class App:
                 follow_on=config.turns.follow_on,
                 policy=config.turns.policy,
             ),
-            limits=_limits(config),
+            limits=self._limits,
             answer_within=timedelta(minutes=config.turns.answer_within),
             observers=(log_turn, *observers),
             milestone=milestone,
@@ -125,6 +127,11 @@ class App:
 
     async def resume(self) -> None:
         """Take up what an earlier run left, and from now on what has to be done now and then."""
+        if self._limits and self.config.limits.daily_quota:
+            midnight = self._clock.now().astimezone(ZoneInfo(self.config.company.timezone))
+            midnight = midnight.replace(hour=0, minute=0, second=0, microsecond=0)
+            asked = await self.store.asked_since(midnight)
+            await self._limits().start(asked, self._clock.now())
         await self.gateway.resume()
         self._upkeep = [
             asyncio.create_task(_every(SWEEP_SECONDS, self.gateway.sweep)),

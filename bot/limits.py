@@ -43,9 +43,12 @@ class Limits:
             ("customer_rate", self._customer, (address.person,)),
             ("global_rate", self._everybody, ()),
         )
-        for name, rate, keys in checks:
-            if rate and not await self._limiter.hit(rate, *keys, cost=messages):
-                return name
+        limits = [(name, rate, keys) for name, rate, keys in checks if rate]
+        for name, rate, keys in limits:
+            if not await self._limiter.test(rate, *keys, cost=messages):
+                return name  # what is refused is not counted anywhere
+        for _, rate, keys in limits:
+            await self._limiter.hit(rate, *keys, cost=messages)
         return None
 
     async def start(self, asked: Mapping[str, int], now: datetime) -> None:

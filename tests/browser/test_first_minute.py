@@ -77,7 +77,7 @@ async def test_a_question_gets_a_quoted_answer_with_its_source(
         log = page.get_by_role("log")
         await expect(log).to_contain_text("3,000원", timeout=60_000)
         await expect(log).to_contain_text("배송")
-        await expect(page.locator("details")).to_contain_text("배송안내.md")
+        await expect(page.locator("details")).to_contain_text("자주묻는질문.yaml")
         await page.reload()
         await expect(page.get_by_role("log")).to_contain_text(QUESTION)
         await expect(page.get_by_role("log")).to_contain_text("3,000원")

@@ -86,7 +86,7 @@ class Harness(ABC):
 
 async def until(holds: Any) -> None:
     async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - what it waits for has no event
+        while not holds():
             await asyncio.sleep(0.002)
 
 

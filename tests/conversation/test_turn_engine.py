@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ import pytest
 
 from adapters.base import Capabilities
 from adapters.fake import Fault
+from bot.clock import sleep
 from bot.delivery import PAUSES
 from bot.gateway import MOST_ATTEMPTS
 from brain.messages import Address, Message
@@ -144,7 +146,8 @@ async def test_what_comes_in_before_the_past_was_looked_at_is_answered_once(run)
         await sangdam.hand_in(QUESTION)
         await sangdam.app.gateway.resume()
         await sangdam.quiet()
-        assert len(sangdam.shown) == len(sangdam.turns) == 1
+        [turn] = sangdam.turns
+        assert len(sangdam.shown) == len(turn.messages) == 1
 
 
 async def test_what_is_being_sent_when_the_past_is_looked_at_is_not_sent_again(run) -> None:
@@ -357,9 +360,11 @@ async def test_an_interrupted_message_counts_once(run) -> None:
 async def test_a_sweep_sends_what_waited_and_sends_it_once(run) -> None:
     async with run(clock=Paced(MORNING)) as sangdam:
         sangdam.fake.faults.extend(DOWN)
-        await sangdam.hand_in(QUESTION)
+        message = await sangdam.hand_in(QUESTION)
         await sangdam.quiet()
         assert sangdam.shown == []
+        # The conversation is busy, for longer than the time between two sweeps.
+        sangdam.app.gateway._turns.do(message.address, partial(sleep, sangdam.clock, 100))
         for _ in range(3):
             await sangdam.app.gateway.sweep()
         await sangdam.quiet()

@@ -67,6 +67,6 @@ async def test_a_real_model(host: str) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         async with asyncio.timeout(60):
-            while (await server.get("/slots")).json()[0]["is_processing"]:  # noqa: ASYNC110 - the state of another process
+            while (await server.get("/slots")).json()[0]["is_processing"]:
                 await asyncio.sleep(0.05)
         await endless.close()
