@@ -156,6 +156,55 @@ class Limits(Section):
         return rate
 
 
+class TelegramChannel(Section):
+    """Telegram; off without a token."""
+
+    token: str = Field("", description="of @BotFather, from the environment: ${TELEGRAM_TOKEN}")
+    base_url: str = Field("https://api.telegram.org", description="the Bot API server")
+    webhook_url: str = Field("", description="public https address; empty: long polling")
+    webhook_secret: str = Field("", description="what Telegram sends along, 1-256 of A-Za-z0-9_-")
+
+
+class DiscordChannel(Section):
+    """Discord; off without a token."""
+
+    token: str = Field("", description="of the bot, from the environment: ${DISCORD_TOKEN}")
+    api_base: str = Field("https://discord.com/api/v10", description="the REST server")
+    gateway: str = Field("", description="gateway address; empty: as the REST server says")
+    mentions_only: bool = Field(False, description="true: needs no message content intent")
+    threads: bool = Field(False, description="open a thread for each question in a channel")
+
+
+class KakaoChannel(Section):
+    """KakaoTalk skill server at POST /channels/kakao; off without a secret."""
+
+    secret: str = Field("", description="value of the header X-Sangdam-Secret: ${KAKAO_SECRET}")
+    bot_ids: tuple[str, ...] = Field(
+        (), description="bots that may call; empty: any with the secret"
+    )
+    callback_hosts: tuple[str, ...] = Field(
+        ("bot-api.kakao.com",), description="hosts to which late answers may be posted"
+    )
+
+
+class HttpChannel(Section):
+    """Signed requests at POST /channels/http; off without a secret."""
+
+    secret: str = Field("", description="key of the HMAC, from the environment: ${HTTP_SECRET}")
+    callback_hosts: tuple[str, ...] = Field(
+        (), description="hosts to which late answers may be posted; empty: no callbacks"
+    )
+
+
+class Channels(Section):
+    """Where customers write, beside the web chat."""
+
+    telegram: TelegramChannel = TelegramChannel()
+    discord: DiscordChannel = DiscordChannel()
+    kakao: KakaoChannel = KakaoChannel()
+    http: HttpChannel = HttpChannel()
+
+
 class Config(Section):
     """Everything that can be set."""
 
@@ -172,6 +221,7 @@ class Config(Section):
     store: Storage = Storage()
     limits: Limits = Limits()
     turns: TurnTaking = TurnTaking()
+    channels: Channels = Channels()
 
     @field_validator("admins")
     @classmethod
@@ -281,5 +331,5 @@ def _scalar(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return "[]"
+        return f"[{', '.join(map(str, value))}]"
     return '""' if value == "" else str(value)

@@ -11,6 +11,7 @@ import structlog
 
 from adapters.webchat import TEXTS, WebChat
 from bot.app import App, build, company_facts
+from bot.channels import Webhook, configured
 from bot.config import Config
 from bot.telemetry import set_up_logs
 from bot.terminal import Progress
@@ -54,9 +55,13 @@ async def open_web(app: App) -> Server:
         allowed_origins=web.allowed_origins,
         longest=longest,
     )
+    others = configured(app)
+    routes = [
+        route for each in (chat, *others) if isinstance(each, Webhook) for route in each.routes()
+    ]
     server = Server(
         build_server(
-            routes=chat.routes(),
+            routes=routes,
             texts=texts,
             company=company_facts(app.config).name,
             longest=longest,
@@ -64,7 +69,8 @@ async def open_web(app: App) -> Server:
             frame_ancestors=web.allowed_origins,
         )
     )
-    app.connect(chat)
+    for channel in (chat, *others):
+        app.connect(channel)
     port = await server.start(web.host, web.port)
     print(f"Sangdam: http://{web.host}:{port}", file=sys.stderr, flush=True)  # noqa: T201 - where to look
     return server
