@@ -28,8 +28,8 @@ from brain.messages import Address, Reply, Turn
 
 PARALLEL, ANSWER = 4, 0.2
 """The model's slots, and seconds of one answer: 20 a second."""
-QUEUE = 36
-"""Waiting places: with the slots two seconds' worth."""
+QUEUE = 30
+"""Waiting places: with the slots 1.7 seconds' worth, and up to three restarts for what is added."""
 WORD, GROWN_MB, RECOVERS = 3.0, 150.0, 30.0
 """The targets: seconds to the first word, MB, seconds."""
 PROBES = 10
