@@ -112,11 +112,12 @@ class App:
     ) -> Report:
         """Re-read prompts and documents; a mistake in either leaves both as they were."""
         prompts = await asyncio.to_thread(read_prompts, self.config)
-        thesaurus = Thesaurus.load(self.config.prompts_folder / "thesaurus.yaml")
+        thesaurus, intents = read_words(self.config)
         report = await self.brain.library.reload(dry_run=dry_run, force=force, progress=progress)
         if not dry_run:
             self.brain.prompts = prompts
             self.brain.library.thesaurus = thesaurus
+            self.brain.intents = intents
         return report
 
     def connect(self, adapter: Adapter) -> asyncio.Task[None]:
@@ -194,6 +195,12 @@ def read_prompts(config: Config) -> Prompts:
     return Prompts.load(
         config.prompts_folder, company_facts(config), persona=config.prompts.persona
     )
+
+
+def read_words(config: Config) -> tuple[Thesaurus, Intents]:
+    """What questions are understood by. Raises PromptError."""
+    folder = config.prompts_folder
+    return Thesaurus.load(folder / "thesaurus.yaml"), Intents.load(folder / "intents.yaml")
 
 
 async def build(

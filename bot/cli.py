@@ -201,10 +201,11 @@ def play_conversations(
 @prompt.command("lint")
 def prompt_lint(config: ConfigFile = None) -> None:
     """Check every prompt file; the first mistake is named with file and line."""
-    from bot.app import read_prompts
+    from bot.app import read_prompts, read_words
 
     settings = configuration.load(config)
     prompts = read_prompts(settings)
+    read_words(settings)
     say(f"{settings.prompts_folder}: fine, version {prompts.version}")
 
 

@@ -125,7 +125,7 @@ class Brain:
         self._clock = clock
         self._emotions = emotions
         self._mood = mood
-        self._intents = intents
+        self.intents = intents
         self._budget = budget
         self._admission = admission or Unlimited()
         self._calibration = Calibration()
@@ -200,10 +200,10 @@ class Brain:
             confidence=found.confidence.level,
             returning=work.returning,
             emotion_head=self._emotions,
-            intents=self._intents,
+            intents=self.intents,
         )
         work.lap("situation", began)
-        small_talk = self._intents.needs_no_knowledge(work.question)
+        small_talk = self.intents.needs_no_knowledge(work.question)
         if small_talk:
             return _Said("answer", self._pleasantry(small_talk, work.situation))
         return None if found.related else self._abstain(work)
