@@ -148,7 +148,7 @@ def cases(size: int, rng: random.Random) -> dict[str, Case]:
     groups = para_kqc()
     sentences = [(str(i), "", [group[0]]) for i, group in enumerate(groups)]
     reworded = [(q, str(i)) for i, group in enumerate(groups) for q in group[1:]]
-    articles = [(t, i, *p) for t, ps in korquad().items() for i, p in enumerate(ps)]
+    articles = [(t, i, *p) for t, ps in korquad().items() for i, p in enumerate(ps) if p[1]]
     articles = rng.sample(articles, min(size, len(articles)))
     return {
         "Welfare": (made, rng.sample(asked, size)),
