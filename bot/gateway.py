@@ -93,6 +93,7 @@ class Gateway:
             clock=clock,
             label=lambda: brain.prompts.phrase("delivery.again"),
         )
+        self._keeping: set[asyncio.Task[None]] = set()
         self._turns = Turns(
             self._run,
             clock=clock,
@@ -117,13 +118,20 @@ class Gateway:
             kept: Event = replace(event, value=redact(event.value).text)
         else:
             kept = replace(event, text=redact(event.text).text)
-        if not await self._store.receive(kept, at=self._clock.now()):
+        # A channel that is stopped meanwhile must not leave an event that is stored and forgotten.
+        keeping = asyncio.create_task(self._keep(kept))
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
+        await asyncio.shield(keeping)
+
+    async def _keep(self, event: Event) -> None:
+        if not await self._store.receive(event, at=self._clock.now()):
             log.info("duplicate", channel=event.address.channel, event_id=event.id)
             return
         self._milestone("received")
         if self._early is not None:
-            self._early.add(_key(kept))
-        await self._take_up(kept)
+            self._early.add(_key(event))
+        await self._take_up(event)
 
     async def _take_up(self, event: Event) -> None:
         if isinstance(event, Action):

@@ -433,3 +433,15 @@ async def test_a_conversation_reads_as_on_file(run) -> None:
         file.parent.mkdir(exist_ok=True)
         file.write_text(told, encoding="utf-8")
     assert file.read_text(encoding="utf-8") == told
+
+
+async def test_an_event_whose_channel_stops_while_it_is_stored_is_still_answered(run) -> None:
+    async with run() as sangdam:
+        handing_in = asyncio.create_task(
+            sangdam.app.gateway.accept(sangdam.fake.message("배송비 얼마예요?", event_id="e1"))
+        )
+        await asyncio.sleep(0)
+        handing_in.cancel()
+        while not sangdam.turns:
+            await asyncio.sleep(0.01)
+    assert sangdam.turns[0].messages[0].id == "e1"
