@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -55,7 +55,9 @@ def discord_markdown(text: str) -> str:
 
 def literal(text: str) -> str:
     """`text` as one line of our Markdown that shows exactly it."""
-    return re.sub(r"([\\`*_\[\]<>#!])", r"\\\1", " ".join(text.split()))
+    line = re.sub(r"([\\`*_\[\]<>#!~])", r"\\\1", " ".join(text.split()))
+    # Marks that make a list at the beginning of a line.
+    return re.sub(r"^(\d{0,9})([-+.)])", r"\1\\\2", line)
 
 
 def _written(text: str, look: _Look) -> str:
@@ -74,7 +76,7 @@ def _parser() -> MarkdownIt:
     # Addresses are judged when written, and shown as they were given.
     parser.validateLink = lambda url: True  # type: ignore[method-assign]
     parser.normalizeLink = lambda url: url  # type: ignore[method-assign]
-    parser.normalizeLinkText = lambda url: url  # type: ignore[method-assign]
+    parser.normalizeLinkText = lambda link: link  # type: ignore[method-assign]
     return parser
 
 
@@ -127,11 +129,16 @@ def _list(node: SyntaxTreeNode, look: _Look) -> str:
     lines = []
     for item in node.children:
         mark = "• " if number is None else f"{number}. "
-        inside = _blocks(item, look, "\n")
-        # Code keeps its own margin: an indented fence is another text on some channels.
-        lines.append(mark + inside.replace("\n", "\n  ") if "```" not in inside else mark + inside)
+        lines.append(mark + "\n".join(filter(None, _indented(item, look))).lstrip(" "))
         number = None if number is None else number + 1
     return "\n".join(lines)
+
+
+def _indented(item: SyntaxTreeNode, look: _Look) -> Iterator[str]:
+    for child in item.children:
+        written = _block(child, look)
+        # Code keeps its own margin.
+        yield written if child.type == "fence" else re.sub("^(?=.)", "  ", written, flags=re.MULTILINE)
 
 
 def _inlines(node: SyntaxTreeNode, look: _Look) -> str:
@@ -173,9 +180,7 @@ def _link(node: SyntaxTreeNode, look: _Look) -> str:
 
 def _alt(node: SyntaxTreeNode) -> str:
     """The bare words of an image or a link."""
-    return "".join(
-        child.content if not child.children else _alt(child) for child in node.children
-    )
+    return "".join(child.content if not child.children else _alt(child) for child in node.children)
 
 
 def _as_given(text: str) -> str:
@@ -229,25 +234,32 @@ def _discord_words(text: str) -> str:
     """Words in which nothing means anything to Discord; addresses keep their underscores."""
     parts, done = [], 0
     for url in _URL.finditer(text):
-        parts += [_discord_escaped(text[done : url.start()]), url.group()]
+        parts += [_discord_escaped(text[done : url.start()]), _discord_address(url.group())]
         done = url.end()
     return "".join([*parts, _discord_escaped(text[done:])])
+
+
+def _discord_address(address: str) -> str:
+    address = re.sub("@(?=everyone|here)", "%40", address)
+    return re.sub(r"[\\*`|]", lambda mark: f"%{ord(mark.group()):02X}", address)
 
 
 def _discord_escaped(text: str) -> str:
     text = re.sub(r"([\\*_`<]|~(?=~)|\|(?=\|)|\](?=\())", r"\\\1", text)
     text = re.sub(r"^([ \t]*)([#>+-])", r"\1\\\2", text)
-    return re.sub(r"@(?=everyone|here|&|!)", "@\u200b", text)
+    return re.sub(r"@(?=everyone|here)", "@\u200b", text)
 
 
 def _discord_code(text: str) -> str:
-    # A backtick inside would end it early, whatever follows would be markup again.
-    return f"``{text}``" if "`" in text and "``" not in text else f"`{text.replace('`', 'ˋ')}`"
+    # A backtick inside would end it early, and whatever follows would be markup again.
+    if "``" in text:
+        return f"`{text.replace('`', 'ˋ')}`"
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def _discord_fence(code: str, language: str) -> str:
     name = re.match(r"[\w+#.-]{1,32}", language)
-    inside = code.replace("```", "``\u200b`")
+    inside = re.sub("``(?=`)", "``\u200b", code)
     return f"```{name.group() if name else ''}\n{inside}\n```"
 
 
@@ -258,5 +270,5 @@ _DISCORD: Final = _Look(
     code=_discord_code,
     fence=_discord_fence,
     quote=_quoted,
-    address=_as_given,
+    address=_discord_address,
 )

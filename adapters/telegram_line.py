@@ -29,7 +29,9 @@ from telegram.error import (
 from telegram.request import HTTPXRequest
 
 T = TypeVar("T")
-How = Literal["refused", "lost", "down", "flooded", "conflict", "token", "unreadable", "same", "gone"]
+How = Literal[
+    "refused", "lost", "down", "flooded", "conflict", "token", "unreadable", "same", "gone"
+]
 """What became of a call: `refused` it never will be done; `lost` it may have been; `down` it certainly
 was not, and may be tried again; `flooded` the same, later; `conflict` somebody else polls; `token` is
 not valid; `unreadable` the markup is; `same` the message says so already; `gone` it cannot be edited."""
@@ -39,7 +41,9 @@ REMEMBERED: Final = 10_000
 """Chats of which it is remembered where they went, or how long they have to be left alone."""
 
 # What was not sent, by httpx's names: everything else may have arrived.
-_NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
+_NOT_SENT = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
+)
 _WORDS: Final[tuple[tuple[str, How], ...]] = (
     ("can't parse entities", "unreadable"),
     ("not modified", "same"),
@@ -60,12 +64,19 @@ class Failed(Exception):
 
 
 class _Bot(Bot):
-    """The library's bot, with the updates as they came."""
+    """The library's bot, with the updates as they came, and without its token in what is printed."""
+
+    def __repr__(self) -> str:
+        return "Bot"
 
     async def updates(self, offset: int | None, seconds: float, kinds: tuple[str, ...]) -> Any:
         # `get_updates` makes objects of them all, fails for one that it cannot read, and logs it.
         asked = {"offset": offset, "timeout": int(seconds), "allowed_updates": list(kinds)}
         return await self._post("getUpdates", asked, read_timeout=seconds + 10)
+
+    async def hang_up(self) -> None:
+        # `shutdown` closes nothing unless `initialize` was called, which asks who we are.
+        await asyncio.gather(*(request.shutdown() for request in self._request))
 
 
 class Line:
@@ -73,8 +84,8 @@ class Line:
 
     def __init__(self, *, token: str, base_url: str, timeout: float) -> None:
         """`timeout` is how long Telegram may take to answer."""
-        for name, level in (("httpx", logging.WARNING), ("httpcore", logging.WARNING)):
-            logging.getLogger(name).setLevel(level)  # they write addresses, which hold the token
+        for name in ("httpx", "httpcore"):  # they write addresses, which hold the token
+            logging.getLogger(name).setLevel(logging.WARNING)
         # Its errors reach us as exceptions; in its words they may quote a message.
         logging.getLogger("telegram").setLevel(logging.CRITICAL + 1)
         self._token = token
@@ -98,7 +109,7 @@ class Line:
             self._users -= 1
             if not self._users:
                 self._client = None
-                await asyncio.gather(*(request.shutdown() for request in client._request))
+                await client.hang_up()
 
     def _made(self) -> _Bot:
         def request(connections: int) -> HTTPXRequest:

@@ -29,7 +29,16 @@ _FILES: Final[Mapping[str, tuple[AttachmentKind, str]]] = {
     "animation": ("file", "animation.mp4"),
 }
 """Fields of a message that hold a file, the kind of it, its name if the sender gave none."""
-_OTHERS: Final = ("contact", "location", "venue", "poll", "game", "story", "checklist", "paid_media")
+_OTHERS: Final = (
+    "contact",
+    "location",
+    "venue",
+    "poll",
+    "game",
+    "story",
+    "checklist",
+    "paid_media",
+)
 """What people also send: nothing that we can read, but something that deserves an answer."""
 
 
@@ -137,7 +146,9 @@ def _pressed(
 def _label(message: Json, data: str) -> str:
     """What is written on the button that carries `data`: all that is known of it after a restart."""
     rows = message.get("reply_markup", {}).get("inline_keyboard", ())
-    return next((each["text"] for row in rows for each in row if each.get("callback_data") == data), "")
+    return next(
+        (each["text"] for row in rows for each in row if each.get("callback_data") == data), ""
+    )
 
 
 def _said(update_id: int, message: Json, me: Me, overhears: bool) -> Message | None:
@@ -145,7 +156,10 @@ def _said(update_id: int, message: Json, me: Me, overhears: bool) -> Message | N
     if sender is None or sender.get("is_bot") or message.get("sender_chat"):
         return None  # channels, anonymous administrators and bots are nobody's customers
     caption = "caption" if "caption" in message else "text"
-    text = _Text(message.get(caption, ""), message.get(f"{caption}_entities" if caption == "caption" else "entities", ()))
+    text = _Text(
+        message.get(caption, ""),
+        message.get(f"{caption}_entities" if caption == "caption" else "entities", ()),
+    )
     attachments = tuple(_attachments(message))
     emoji = (message.get("sticker") or message.get("dice") or {}).get("emoji", "")
     if not (text.text or attachments or emoji):

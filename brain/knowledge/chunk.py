@@ -15,7 +15,7 @@ from typing import Any
 
 from brain.knowledge.document import Block, Document, Section
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same document would be cut differently: old indexes are then rebuilt."""
 
 LONGEST = 480
@@ -24,9 +24,9 @@ SHORT = 120
 """Estimated tokens: a section below this may share a passage with its short neighbours."""
 SHARED = 360
 """Estimated tokens of such a shared passage."""
-PIECE = 130
-"""Estimated tokens that a piece is filled up to: about 200 characters of Hangul."""
-LONGEST_PIECE = 190
+PIECE = 70
+"""Estimated tokens that a piece is filled up to: a sentence or two, some 90 letters of Hangul."""
+LONGEST_PIECE = 130
 """Estimated tokens of a piece: embedding time grows with the square of its length."""
 OVERLAP = 60
 """Estimated tokens: a sentence up to this long is repeated when a paragraph is cut after it."""

@@ -93,7 +93,7 @@ class Base:
         return [(*self._owners[i], float(cosines[i])) for i in np.argsort(-cosines)[:n]]
 
 
-def pieces(text: str, size: int = 220) -> list[str]:
+def pieces(text: str, size: int = 110) -> list[str]:
     """The text cut at sentence ends and packed into pieces of about `size` characters."""
     packed: list[str] = []
     for sentence in re.split(r"(?<=[.!?])\s+", text.strip()):

@@ -1,0 +1,48 @@
+"""The Telegram channel as the configuration has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from adapters.telegram import Menu, Telegram
+from bot.channels import labels
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+FOR_ALL: Final = ("help", "reset", "whoami")
+FOR_ADMINS: Final = (*FOR_ALL, "reload", "rollback", "status", "search", "why", "stats")
+"""Commands that Telegram offers; who may use one is decided when it is used."""
+
+
+def telegram(app: App) -> Telegram:
+    """The channel, not running yet. Raises ConfigError."""
+    channel = app.config.channels.telegram
+    return Telegram(
+        token=channel.token,
+        base_url=channel.base_url,
+        webhook_url=channel.webhook_url,
+        webhook_secret=channel.webhook_secret,
+        labels=lambda: labels(app),
+        thanks=lambda: app.brain.prompts.phrase("web.thanks", app.config.language),
+        menus=tuple(_menus(app)),
+    )
+
+
+def _menus(app: App) -> Iterator[Menu]:
+    """What is offered to everybody, and to each admin in the chat with the bot, in both languages."""
+    ours = app.config.language
+    people = [admin.partition(":") for admin in app.config.admins]
+    admins = [int(user) for channel, _, user in people if channel == "telegram" and user.isdigit()]
+    for person in (None, *admins):
+        names = FOR_ALL if person is None else FOR_ADMINS
+        for language in ("ko", "en"):
+            commands = [
+                (name, app.brain.prompts.phrase(f"commands.help_{name}", language))
+                for name in names
+            ]
+            if language == ours:  # what everybody sees whose language has no list of its own
+                yield Menu(commands=commands, person=person)
+            else:
+                yield Menu(commands=commands, language=language, person=person)
