@@ -8,7 +8,9 @@ from typing import Final
 
 # Unicode's rules (UAX 29) by character category, a little stricter: nothing parts after a joiner.
 _JOINER: Final = "\u200d"
-_EXTENDING: Final = re.compile("[\u0e33\u0eb3\u200c\uff9e\uff9f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
+_EXTENDING: Final = re.compile(
+    "[\u0e33\u0eb3\u200c\uff9e\uff9f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
+)
 _PREPENDED: Final = re.compile("[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd]")
 _FLAG: Final = re.compile("[\U0001f1e6-\U0001f1ff]")
 _VIRAMA: Final = re.compile("[\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d]")

@@ -30,7 +30,7 @@ _UNGROUPED: Final = ("commerceCard", "carousel")
 
 def length(text: str) -> int:
     """Characters as KakaoTalk may count them: one outside the basic plane, such as an emoji, is two."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def problems(body: object, *, group: bool = False) -> list[str]:

@@ -63,12 +63,16 @@ def literal(text: str) -> str:
 def _written(text: str, look: _Look) -> str:
     # JSON can spell half a surrogate pair, which nothing can send.
     source = text.encode("utf-8", "replace").decode()
-    return _blocks(SyntaxTreeNode(_parser().parse(source)), look, "\n\n")
+    try:
+        return _blocks(SyntaxTreeNode(_parser().parse(source)), look, "\n\n")
+    except RecursionError:  # marks within marks without end: nobody meant them
+        return look.words(source)
 
 
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False})
+    # Beyond its usual nesting the parser drops words; we would rather have it fail.
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 10_000})
     # What models do not mean: indented text is no code, a line of dashes under words no heading, an
     # entity no character; a link definition would vanish.
     parser.disable(["code", "lheading", "entity", "reference"])
@@ -138,7 +142,11 @@ def _indented(item: SyntaxTreeNode, look: _Look) -> Iterator[str]:
     for child in item.children:
         written = _block(child, look)
         # Code keeps its own margin.
-        yield written if child.type == "fence" else re.sub("^(?=.)", "  ", written, flags=re.MULTILINE)
+        yield (
+            written
+            if child.type == "fence"
+            else re.sub("^(?=.)", "  ", written, flags=re.MULTILINE)
+        )
 
 
 def _inlines(node: SyntaxTreeNode, look: _Look) -> str:

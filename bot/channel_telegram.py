@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from adapters.telegram import Menu, Telegram
+from adapters.telegram.channel import Menu, Telegram
 from bot.channels import labels
 
 if TYPE_CHECKING:

@@ -85,6 +85,22 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
             "error_too_many",
         )
     },
+    "discord.thread": (),
+    "discord.argument": (),
+    **{
+        f"kakao.{name}": ()
+        for name in (
+            "waiting",
+            "holding",
+            "nothing",
+            "view_answer",
+            "view_more",
+            "helpful",
+            "unhelpful",
+            "operator",
+            "operator_hint",
+        )
+    },
 }
 """Phrases that every set must have, with the slots that the product fills in. A phrase that is not
 listed here may use any slot, the same ones in every language."""

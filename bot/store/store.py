@@ -277,6 +277,19 @@ class Store:
 
         return await self.database.scan(work)
 
+    async def parked(self, address: Address) -> list[Reply]:
+        """Replies of this conversation that wait for the customer's next move, in order."""
+        query = (
+            sa.select(outbox.c.document)
+            .where(outbox.c.state == "parked", *_is(outbox, address))
+            .order_by(outbox.c.seq)
+        )
+
+        def work(db: Connection) -> list[Reply]:
+            return [load(Reply, document) for document in db.scalars(query)]
+
+        return await self.database.read(work)
+
     async def history(self, address: Address, limit: int = 30) -> list[tuple[str, Reply]]:
         """The customer's words and the reply of the last remembered turns, oldest first."""
         recent = await self.database.read(lambda db: _remembered(db, address, limit))

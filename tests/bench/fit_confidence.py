@@ -220,7 +220,7 @@ def observe(vectors: Vectors) -> list[Row]:
 
 PRIOR = {"answerable": 0.7, "near": 0.15, "far": 0.15}
 """How often each kind is taken to be asked: probabilities are calibrated to this mixture."""
-LOST = 0.035
+LOST = 0.025
 """Share of answerable questions that may fall to the level low."""
 FAR = 0.9
 """Share of far questions that must not count as related."""

@@ -170,8 +170,8 @@ class Street:
         for screen in self.phone.screens.values():
             seen = Counter(
                 word
-                for text in screen
-                if TEXTS.again not in text
+                for before, text in zip(["", *screen], screen, strict=False)
+                if TEXTS.again not in before + text
                 for word in set(text.split())
                 if word[0] == word[-1] == "#"
             )

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from adapters.presentation import Labels
-from adapters.telegram import Telegram
+from adapters.telegram.channel import Telegram
 from brain.messages import Address, Draft, Event, Receipt, Reply
 from tests.wire.telegram_server import TOKEN, TelegramServer
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters import telegram
+from adapters.telegram import channel as telegram
 from bot.store.store import Store
 from brain.errors import ChannelDown, ConfigError, StoreError
 from brain.messages import Event, Message, Receipt

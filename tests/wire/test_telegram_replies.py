@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from adapters import telegram_line, telegram_replies
-from adapters.telegram import Menu, Telegram
+from adapters.telegram import line as telegram_line
+from adapters.telegram import replies as telegram_replies
+from adapters.telegram.channel import Menu, Telegram
 from brain.errors import ChannelDown
 from brain.messages import Action, Address, Choice, Message, Source
 from tests.wire.telegram_channel import CUSTOMER, GROUP, LABELS, Post, opened, reply, until

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters import telegram
+from adapters.telegram import channel as telegram
 from bot.supervise import Supervisor
 from brain.errors import StoreError
 from brain.messages import Event, Message

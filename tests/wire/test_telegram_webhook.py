@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from aiohttp import ClientSession, web
 
-from adapters.telegram import SECRET_HEADER, Telegram
+from adapters.telegram.channel import SECRET_HEADER, Telegram
 from brain.errors import ConfigError, StoreError
 from tests.wire.telegram_channel import LABELS, SECRET, Post, until
 from tests.wire.telegram_server import TOKEN, TelegramServer

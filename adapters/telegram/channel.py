@@ -18,9 +18,9 @@ from telegram import BotCommand, BotCommandScopeChat, BotCommandScopeDefault
 
 from adapters.base import Accept, Capabilities
 from adapters.presentation import Labels
-from adapters.telegram_line import Failed, Line
-from adapters.telegram_replies import LONGEST, Replies
-from adapters.telegram_updates import WANTED, Me, event, moved, native_id
+from adapters.telegram.line import Failed, Line
+from adapters.telegram.replies import LONGEST, Replies
+from adapters.telegram.updates import WANTED, Me, event, moved, native_id
 from brain.errors import ChannelDown, ConfigError, StoreError
 from brain.messages import Action, Address, Draft, Event, Message, Receipt, Reply
 

@@ -19,8 +19,8 @@ from telegram import (
 from telegram.constants import ChatAction, ParseMode
 
 from adapters.presentation import Labels, Sketch, plain, said, split, telegram_html
-from adapters.telegram_line import Failed, Line
-from adapters.telegram_updates import Place, native_id, place
+from adapters.telegram.line import Failed, Line
+from adapters.telegram.updates import Place, native_id, place
 from brain.errors import ChannelDown
 from brain.messages import Address, Draft, Receipt, Reply
 

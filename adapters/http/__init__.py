@@ -1,0 +1,1 @@
+"""Signed HTTP requests of CRMs and home-made clients."""
