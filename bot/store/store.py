@@ -12,13 +12,27 @@ from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection
 
 from bot.store.database import Database, Synchronous
-from bot.store.prepared import Prepared
 from bot.store.records import dump, load
-from bot.store.stats import NO_ANSWER, Stats, count
-from bot.store.tables import feedback, inbox, insert, outbox, sessions, turns, vectors
+from bot.store.statements import (
+    ANSWERED,
+    ATTEMPT,
+    FINAL,
+    KEEP_TURN,
+    KEEP_VECTORS,
+    KNOWN,
+    POST,
+    RECEIPT,
+    RECEIVE,
+    SAVE,
+    SESSION,
+    UNANSWERED,
+    VOTE,
+)
+from bot.store.stats import Stats, count
+from bot.store.tables import inbox, outbox, sessions, turns, vectors
 from brain.memory import Session
 from brain.messages import Action, Address, Event, Message, Receipt, Reply, Turn
 
@@ -49,79 +63,6 @@ class Undelivered:
 
 _CHUNK = 500
 """Rows in one statement: databases bound the number of variables, and other writes wait meanwhile."""
-_FINAL = ("delivered", "refused")
-
-_ADDRESS = ("channel", "conversation", "user")
-
-# What every message runs.
-_RECEIVE = Prepared(
-    insert(inbox).on_conflict_do_nothing(),
-    *_ADDRESS,
-    *("event_id", "kind", "document", "received_at", "state", "attempts"),
-)
-_SAVED = insert(sessions)
-_SAVE = Prepared(
-    _SAVED.on_conflict_do_update(
-        index_elements=sessions.primary_key.columns,
-        set_={"document": _SAVED.excluded.document, "updated_at": _SAVED.excluded.updated_at},
-    ),
-    *_ADDRESS,
-    *("document", "updated_at"),
-)
-_KEEP_TURN = Prepared(
-    turns.insert(),
-    *_ADDRESS,
-    *("id", "at", "kind", "failure", "messages", "response_ms", "remembered", "document"),
-)
-_POST = Prepared(
-    outbox.insert(),
-    *_ADDRESS,
-    *("id", "document", "state", "native_ids", "reason", "attempts", "updated_at"),
-)
-_ANSWERED = Prepared(
-    inbox.update()
-    .where(inbox.c.channel == bindparam("of"), inbox.c.event_id == bindparam("which"))
-    .values(state="answered", turn=bindparam("by"))
-)
-_RECEIPT = Prepared(
-    outbox.update()
-    .where(outbox.c.id == bindparam("which"), *(outbox.c.state != final for final in _FINAL))
-    .values(
-        state=bindparam("outcome"),
-        native_ids=bindparam("native"),
-        reason=bindparam("why"),
-        attempts=outbox.c.attempts + 1,
-        updated_at=bindparam("now"),
-    )
-)
-_SESSION = Prepared(
-    sa.select(sessions.c.document).where(
-        *(sessions.c[name] == bindparam(name) for name in _ADDRESS)
-    )
-)
-_KNOWN = Prepared(
-    sa.select(
-        sa.exists().where(
-            turns.c.channel == bindparam("channel"),
-            turns.c.user == bindparam("user"),
-            turns.c.at < bindparam("before"),
-            turns.c.failure == "",
-            *(turns.c.kind != kind for kind in NO_ANSWER),
-        )
-    )
-)
-_VOTE = insert(feedback)
-_VOTE = _VOTE.on_conflict_do_update(
-    index_elements=feedback.primary_key.columns,
-    set_={"value": _VOTE.excluded.value, "at": _VOTE.excluded.at},
-)
-_ATTEMPT = inbox.update().where(inbox.c.state == "waiting").values(attempts=inbox.c.attempts + 1)
-_UNANSWERED = (
-    sa.select(inbox.c.kind, inbox.c.document, inbox.c.attempts)
-    .where(inbox.c.state == "waiting")
-    .order_by(inbox.c.seq)
-)
-_KEEP_VECTORS = insert(vectors).on_conflict_do_nothing()
 
 
 class Store:
@@ -155,7 +96,7 @@ class Store:
             "state": "waiting",
             "attempts": 0,
         }
-        return await self.database.write(lambda db: _RECEIVE.run(db, row).rowcount == 1)
+        return await self.database.write(lambda db: RECEIVE.run(db, row).rowcount == 1)
 
     async def settle(self, events: Sequence[Event]) -> None:
         """Marks events as answered that need no turn, such as a message not meant for the bot."""
@@ -211,11 +152,11 @@ class Store:
         }
 
         def work(db: Connection) -> None:
-            _KEEP_TURN.run(db, kept)
+            KEEP_TURN.run(db, kept)
             if turn.remember:
-                _SAVE.run(db, saved)
+                SAVE.run(db, saved)
             if turn.reply.kind != "silent":
-                _POST.run(db, posted)
+                POST.run(db, posted)
             _answered(db, turn.messages, turn=turn.id)
 
         await self.database.write(work)
@@ -229,24 +170,24 @@ class Store:
             "why": receipt.reason,
             "now": at,
         }
-        await self.database.write(lambda db: _RECEIPT.run(db, row))
+        await self.database.write(lambda db: RECEIPT.run(db, row))
 
     async def sending_again(self, reply_id: str, *, at: datetime) -> None:
         """Notes that a reply which may have arrived is about to be sent a second time."""
         row = {"which": reply_id, "outcome": "again", "native": "[]", "why": "", "now": at}
-        await self.database.write(lambda db: _RECEIPT.run(db, row))
+        await self.database.write(lambda db: RECEIPT.run(db, row))
 
     async def unanswered(self) -> list[Unanswered]:
         """Events that wait for their turn, in order of arrival; each call counts as an attempt."""
 
         def work(db: Connection) -> list[Unanswered]:
-            db.execute(_ATTEMPT)
+            db.execute(ATTEMPT)
             return [
                 Unanswered(
                     event=_event(kind, document),
                     attempts=attempts,
                 )
-                for kind, document, attempts in db.execute(_UNANSWERED)
+                for kind, document, attempts in db.execute(UNANSWERED)
             ]
 
         return await self.database.write(work)
@@ -338,7 +279,7 @@ class Store:
             if action.value not in ("up", "down") or db.scalar(query) is None:
                 return False
             row = {"turn": action.about, "value": action.value, "at": action.sent_at}
-            db.execute(_VOTE, _columns(address) | row)
+            db.execute(VOTE, _columns(address) | row)
             return True
 
         return await self.database.write(work)
@@ -379,7 +320,7 @@ class Store:
         removed = 0
         for table, key, where in (
             (inbox, inbox.c.seq, (inbox.c.state == "answered") & (inbox.c.received_at < settled)),
-            (outbox, outbox.c.seq, outbox.c.state.in_(_FINAL) & (outbox.c.updated_at < settled)),
+            (outbox, outbox.c.seq, outbox.c.state.in_(FINAL) & (outbox.c.updated_at < settled)),
             (outbox, outbox.c.seq, outbox.c.updated_at < everything),
             (turns, turns.c.seq, turns.c.at < everything),
         ):
@@ -431,7 +372,7 @@ def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
 
 
 def _keep(rows: list[dict[str, str | bytes]], db: Connection) -> None:
-    db.execute(_KEEP_VECTORS, rows)
+    db.execute(KEEP_VECTORS, rows)
 
 
 def _delete(table: sa.Table, keys: list[int], db: Connection) -> None:
@@ -440,17 +381,17 @@ def _delete(table: sa.Table, keys: list[int], db: Connection) -> None:
 
 def _answered(db: Connection, events: Sequence[Event], *, turn: str | None) -> None:
     for event in events:
-        _ANSWERED.run(db, {"of": event.address.channel, "which": event.id, "by": turn})
+        ANSWERED.run(db, {"of": event.address.channel, "which": event.id, "by": turn})
 
 
 def _session(db: Connection, address: Address) -> Session:
-    found = _SESSION.run(db, _columns(address)).fetchone()
+    found = SESSION.run(db, _columns(address)).fetchone()
     return Session.load(address, json.loads(found[0])) if found else Session(address=address)
 
 
 def _known(db: Connection, address: Address, before: datetime) -> bool:
     row = {"channel": address.channel, "user": address.user, "before": before}
-    found = _KNOWN.run(db, row).fetchone()
+    found = KNOWN.run(db, row).fetchone()
     return bool(found and found[0])
 
 
