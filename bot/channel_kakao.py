@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from adapters.kakao import Kakao
-from adapters.kakao_skill import Texts
+from adapters.kakao.channel import Kakao
+from adapters.kakao.skill import Texts
 from bot.channels import labels
 from bot.clock import Clock, SystemClock
 from bot.store.store import Store

@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from aiohttp import web
 from echo import EchoBrain, Verdict, log_to, percentile, prompts, running
 
-from adapters.kakao import PATH, Kakao
-from adapters.kakao_calls import Budget
-from adapters.kakao_skill import Texts
+from adapters.kakao.calls import Budget
+from adapters.kakao.channel import PATH, Kakao
+from adapters.kakao.skill import Texts
 from bot.channel_kakao import ParkedReplies
 from brain.errors import ModelUnavailable, StoreError
 from brain.memory import Session

@@ -22,9 +22,9 @@ from adapters.fake import Fake
 from adapters.http.channel import PATH as HTTP_PATH
 from adapters.http.channel import Http
 from adapters.http.wire import encoded, signed
-from adapters.kakao import PATH as KAKAO_PATH
-from adapters.kakao import Kakao
-from adapters.kakao_skill import Texts
+from adapters.kakao.channel import PATH as KAKAO_PATH
+from adapters.kakao.channel import Kakao
+from adapters.kakao.skill import Texts
 from adapters.presentation import Labels
 from adapters.telegram.channel import Telegram
 from adapters.webchat import SOCKET_PATH, TEXTS, WebChat

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.kakao_call import Call, read
-from adapters.kakao_hosts import keeps_photos, may_call_back
-from adapters.kakao_limits import length, problems
-from adapters.kakao_skill import (
+from adapters.kakao.call import Call, read
+from adapters.kakao.hosts import keeps_photos, may_call_back
+from adapters.kakao.limits import length, problems
+from adapters.kakao.skill import (
     Texts,
     encoded,
     pieces,

@@ -15,10 +15,10 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from adapters.kakao import PATH, Kakao
-from adapters.kakao_calls import Budget
-from adapters.kakao_limits import length
-from adapters.kakao_skill import Texts
+from adapters.kakao.calls import Budget
+from adapters.kakao.channel import PATH, Kakao
+from adapters.kakao.limits import length
+from adapters.kakao.skill import Texts
 from bot.channel_kakao import ParkedReplies
 from bot.channels import configured
 from bot.clock import SystemClock

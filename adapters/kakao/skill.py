@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from adapters.kakao_call import clean
-from adapters.kakao_limits import (
+from adapters.kakao.call import clean
+from adapters.kakao.limits import (
     BUBBLES,
     BUTTONS,
     CARD_TEXT,

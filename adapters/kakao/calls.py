@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from adapters.kakao_call import in_group
-from adapters.kakao_hosts import Fate
-from adapters.kakao_limits import BUBBLES
-from adapters.kakao_skill import Body, Bubble, Shown, Texts, response, simple_text
-from adapters.kakao_skill import view_button as button
+from adapters.kakao.call import in_group
+from adapters.kakao.hosts import Fate
+from adapters.kakao.limits import BUBBLES
+from adapters.kakao.skill import Body, Bubble, Shown, Texts, response, simple_text
+from adapters.kakao.skill import view_button as button
 from brain.messages import Address, Receipt, Reply
 
 FORGOTTEN_AFTER: Final = 300.0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, StreamReader
 
 Fate = Literal["delivered", "not", "unknown"]
 """What became of a response: KakaoTalk has it, certainly not, or nobody knows."""
@@ -79,7 +78,7 @@ async def post(url: str, body: bytes, *, seconds: float) -> Fate:
         return "unknown"
 
 
-async def _read(content: asyncio.StreamReader) -> bytes:
+async def _read(content: StreamReader) -> bytes:
     said = bytearray()
     while len(said) < ANSWER_BYTES and (chunk := await content.read(ANSWER_BYTES)):
         said += chunk

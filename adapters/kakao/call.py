@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from adapters.kakao_hosts import host_of, keeps_photos
+from adapters.kakao.hosts import host_of, keeps_photos
 from brain.messages import Action, Address, Attachment, Event, Message
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{8,128}")

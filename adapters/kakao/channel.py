@@ -15,11 +15,11 @@ from uuid import uuid4
 from aiohttp import ClientError, web
 
 from adapters.base import Accept, Capabilities
-from adapters.kakao_call import Call, in_group, read
-from adapters.kakao_calls import Ask, Budget, Conversation, Parked, Response
-from adapters.kakao_hosts import Fate, may_call_back, post
-from adapters.kakao_limits import TEXT, problems
-from adapters.kakao_skill import (
+from adapters.kakao.call import Call, in_group, read
+from adapters.kakao.calls import Ask, Budget, Conversation, Parked, Response
+from adapters.kakao.hosts import Fate, may_call_back, post
+from adapters.kakao.limits import TEXT, problems
+from adapters.kakao.skill import (
     Body,
     Shown,
     Texts,

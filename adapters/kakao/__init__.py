@@ -1,0 +1,1 @@
+"""KakaoTalk: the skill webhook, its five seconds, callbacks and parked answers."""
