@@ -42,7 +42,7 @@ TEXTS = Texts(
     source="출처: {document} · {heading}",
     again="(다시)",
 )
-SSRF = Path("/work/shared/data/security/own/ssrf_urls.txt")
+SSRF = Path(__file__).parents[2].parent / "shared/data/security/own/ssrf_urls.txt"
 
 
 def reply(text: str = "14일 이내입니다.", **changes: Any) -> Reply:
