@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,9 @@ Synchronous = Literal["NORMAL", "FULL"]
 
 _PATIENCE = 5.0
 """Seconds to wait for another process that is writing."""
+_SWITCH = 0.0005
+"""Seconds after which a busy thread makes way. The loop and the lanes hand over to one another several
+times for each message; at Python's 5 ms the waiting, not the work, would limit what passes."""
 _WRITES = "sangdam_writes"
 """Execution option of the writer's connection."""
 
@@ -40,6 +44,7 @@ class Database:
     @classmethod
     async def open(cls, path: Path, *, synchronous: Synchronous) -> Database:
         """Opens the file, creating it and bringing its tables up to date; StoreError if it cannot."""
+        sys.setswitchinterval(min(_SWITCH, sys.getswitchinterval()))
         return cls(path, *await asyncio.to_thread(_connect, path, synchronous))
 
     async def close(self) -> None:
