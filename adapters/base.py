@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,3 +61,15 @@ class Adapter(Protocol):
 
     async def show(self, address: Address, draft: Draft) -> None:
         """Show a reply being written; a channel that cannot does nothing. May be called often, latest wins."""
+
+
+class Parked(Protocol):
+    """The replies that wait in the store for their customer's next move, earlier runs included."""
+
+    async def waiting(self, address: Address) -> Sequence[Reply]:
+        """Those of this conversation, oldest first."""
+        ...
+
+    async def delivered(self, reply_id: str, receipt: Receipt) -> None:
+        """One has arrived. May be called for one that is not there."""
+        ...

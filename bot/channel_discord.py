@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from adapters.discord import TEXTS, Discord, SlashCommand
+from bot.channels import LiveTexts
+from bot.commands import COMMANDS
 
 if TYPE_CHECKING:
     from bot.app import App
 
-COMMANDS: Final = {
-    "help": "도움말",
-    "reset": "초기화",
-    "whoami": "내정보",
-    "reload": "새로고침",
-    "rollback": "되돌리기",
-    "status": "상태",
-    "search": "검색",
-    "why": "왜",
-    "stats": "통계",
-}
-"""Commands that Discord offers, with their Korean names."""
-FOR_ADMINS: Final = ("reload", "rollback", "status", "search", "why", "stats")
-"""Those shown to who manages a server; who may use one is decided when it is used."""
-WITH_WORDS: Final = ("reload", "search")
-"""Those that words may follow."""
-
 
 def discord(app: App) -> Discord:
     """The channel, not running yet."""
-    from bot.serve import LiveTexts
-
     channel = app.config.channels.discord
     return Discord(
         token=channel.token,
@@ -40,19 +23,22 @@ def discord(app: App) -> Discord:
         gateway=channel.gateway,
         mentions_only=channel.mentions_only,
         threads=channel.threads,
-        commands=tuple(_commands(app)),
+        commands=tuple(slash_commands(app.brain.prompts.phrase)),
     )
 
 
-def _commands(app: App) -> Iterator[SlashCommand]:
-    phrase = app.brain.prompts.phrase
+def slash_commands(phrase: Callable[[str, str], str]) -> Iterator[SlashCommand]:
+    """What Discord is told of every command; `phrase` gives its words by name and language.
+
+    Admin commands are shown to who manages a server; who may use one is decided when it is used.
+    """
     words = phrase("discord.argument", "en"), phrase("discord.argument", "ko")
-    for name, korean_name in COMMANDS.items():
+    for command in COMMANDS:
         yield SlashCommand(
-            name=name,
-            korean_name=korean_name,
-            description=phrase(f"commands.help_{name}", "en"),
-            korean_description=phrase(f"commands.help_{name}", "ko"),
-            admin=name in FOR_ADMINS,
-            argument=words if name in WITH_WORDS else None,
+            name=command.name,
+            korean_name=command.korean,
+            description=phrase(f"commands.help_{command.name}", "en"),
+            korean_description=phrase(f"commands.help_{command.name}", "ko"),
+            admin=command.admin,
+            argument=words if command.words else None,
         )

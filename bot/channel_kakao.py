@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from adapters.kakao.channel import Kakao
 from adapters.kakao.skill import Texts
-from bot.channels import labels
-from bot.clock import Clock, SystemClock
-from bot.store.store import Store
-from brain.messages import Address, Receipt, Reply
+from bot.channels import ParkedReplies, labels
+from bot.clock import SystemClock
 
 if TYPE_CHECKING:
     from bot.app import App
-
-
-class ParkedReplies:
-    """What the store keeps until its customer's next call."""
-
-    def __init__(self, store: Store, clock: Clock) -> None:
-        """`clock` dates the receipts."""
-        self._store = store
-        self._clock = clock
-
-    async def waiting(self, address: Address) -> Sequence[Reply]:
-        """See `adapters.kakao_calls.Parked`."""
-        return await self._store.parked(address)
-
-    async def delivered(self, reply_id: str, receipt: Receipt) -> None:
-        """See `adapters.kakao_calls.Parked`."""
-        await self._store.receipt(reply_id, receipt, at=self._clock.now())
 
 
 def kakao(app: App) -> Kakao:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from adapters.telegram.channel import Menu, Telegram
 from bot.channels import labels
+from bot.commands import COMMANDS
 
 if TYPE_CHECKING:
     from bot.app import App
-
-FOR_ALL: Final = ("help", "reset", "whoami")
-FOR_ADMINS: Final = (*FOR_ALL, "reload", "rollback", "status", "search", "why", "stats")
-"""Commands that Telegram offers; who may use one is decided when it is used."""
 
 
 def telegram(app: App) -> Telegram:
@@ -31,12 +28,15 @@ def telegram(app: App) -> Telegram:
 
 
 def _menus(app: App) -> Iterator[Menu]:
-    """What is offered to everybody, and to each admin in the chat with the bot, in both languages."""
+    """What is offered to everybody, and to each admin in the chat with the bot, in both languages.
+
+    Who may use a command is decided when it is used.
+    """
     ours = app.config.language
     people = [admin.partition(":") for admin in app.config.admins]
     admins = [int(user) for channel, _, user in people if channel == "telegram" and user.isdigit()]
     for person in (None, *admins):
-        names = FOR_ALL if person is None else FOR_ADMINS
+        names = [each.name for each in COMMANDS if person is not None or not each.admin]
         for language in ("ko", "en"):
             commands = [
                 (name, app.brain.prompts.phrase(f"commands.help_{name}", language))

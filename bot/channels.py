@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from bot.clock import Clock
+from bot.store.store import Store
+from brain.core import Brain
+from brain.messages import Address, Receipt, Reply
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -20,6 +25,46 @@ class Webhook(Protocol):
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """What the server has to serve for it."""
         ...
+
+
+class ParkedReplies:
+    """What the store keeps until its customer's next move; see `adapters.base.Parked`."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        """`clock` dates the receipts."""
+        self.store = store
+        self._clock = clock
+
+    async def waiting(self, address: Address) -> Sequence[Reply]:
+        """The parked replies of this conversation, oldest first."""
+        return await self.store.parked(address)
+
+    async def delivered(self, reply_id: str, receipt: Receipt) -> None:
+        """A parked reply has arrived."""
+        await self.store.receipt(reply_id, receipt, at=self._clock.now())
+
+
+class LiveTexts(Mapping[str, str]):
+    """The phrases of a channel, in the prompt set that is in use at each look."""
+
+    def __init__(self, brain: Brain, names: set[str] | frozenset[str], language: str) -> None:
+        self._brain = brain
+        self._names = sorted(names)
+        self._language = language
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self._names:
+            raise KeyError(name)
+        # The server and the channel fill these two in, for they know them.
+        return self._brain.prompts.phrase(
+            name, self._language, company="{company}", longest="{longest}"
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def labels(app: App) -> Labels:

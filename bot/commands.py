@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,14 +41,31 @@ class Call:
 class Command:
     """One slash-command."""
 
-    names: tuple[str, ...]
-    """The name, then its aliases."""
-    admin: bool
+    name: str
+    """In English."""
+    korean: str
+    """In Korean, which works on every channel too."""
+    admin: bool = False
     """Whether only admins may use it."""
-    run: Callable[[Call], Awaitable[str]]
-    """Does it and gives the answer."""
     in_order: bool = False
     """Whether it waits for the conversation's turn under way, because it changes the conversation."""
+    words: bool = False
+    """Whether words may follow it."""
+
+
+COMMANDS = (
+    Command(name="help", korean="도움말"),
+    Command(name="reset", korean="초기화", in_order=True),
+    Command(name="whoami", korean="내정보"),
+    Command(name="reload", korean="새로고침", admin=True, words=True),
+    Command(name="rollback", korean="되돌리기", admin=True),
+    Command(name="status", korean="상태", admin=True),
+    Command(name="search", korean="검색", admin=True, words=True),
+    Command(name="why", korean="왜", admin=True),
+    Command(name="stats", korean="통계", admin=True),
+)
+"""Every command, in the order in which they are listed; channels with menus offer these."""
+_BY_NAME = {name: command for command in COMMANDS for name in (command.name, command.korean)}
 
 
 class Commands:
@@ -62,18 +79,17 @@ class Commands:
         self._reload = reload
         self._admins = frozenset(admins)
         self._language = language
-        self._table = (
-            Command(names=("help", "도움말"), admin=False, run=self._help),
-            Command(names=("reset", "초기화"), admin=False, run=self._reset, in_order=True),
-            Command(names=("whoami", "내정보"), admin=False, run=self._whoami),
-            Command(names=("reload", "새로고침"), admin=True, run=self._reload_all),
-            Command(names=("rollback", "되돌리기"), admin=True, run=self._rollback),
-            Command(names=("status", "상태"), admin=True, run=self._status),
-            Command(names=("search", "검색"), admin=True, run=self._search),
-            Command(names=("why", "왜"), admin=True, run=self._why),
-            Command(names=("stats", "통계"), admin=True, run=self._stats),
-        )
-        self._by_name = {name: command for command in self._table for name in command.names}
+        self._does: Mapping[str, Callable[[Call], Awaitable[str]]] = {
+            "help": self._help,
+            "reset": self._reset,
+            "whoami": self._whoami,
+            "reload": self._reload_all,
+            "rollback": self._rollback,
+            "status": self._status,
+            "search": self._search,
+            "why": self._why,
+            "stats": self._stats,
+        }
 
     @staticmethod
     def meant(text: str) -> bool:
@@ -83,7 +99,7 @@ class Commands:
     def keeps_order(self, text: str) -> bool:
         """Whether the command has to wait for the turn under way; the others bypass it."""
         found = _COMMAND.match(text.strip())
-        command = self._by_name.get(found[1].lower()) if found else None
+        command = _BY_NAME.get(found[1].lower()) if found else None
         return command is not None and command.in_order
 
     async def run(self, message: Message) -> str:
@@ -91,7 +107,7 @@ class Commands:
         text = message.text.strip()
         found = _COMMAND.match(text)
         name = found[1].lower() if found else ""
-        command = self._by_name.get(name)
+        command = _BY_NAME.get(name)
         language = "en" if name.isascii() and message.locale.startswith("en") else self._language
         if command is None:
             return self._say("commands.unknown", language, name=name)
@@ -103,7 +119,9 @@ class Commands:
         except ValueError:
             arguments = tuple(rest.split())
         try:
-            return await command.run(Call(message=message, arguments=arguments, language=language))
+            return await self._does[command.name](
+                Call(message=message, arguments=arguments, language=language)
+            )
         except SangdamError as wrong:
             return self._say("commands.failed", language, reason=wrong)
 
@@ -114,10 +132,10 @@ class Commands:
         return call.message.address.person in self._admins
 
     async def _help(self, call: Call) -> str:
-        allowed = [command for command in self._table if not command.admin or self._admin(call)]
+        allowed = [command for command in COMMANDS if not command.admin or self._admin(call)]
         lines = [
-            f"• {' '.join('/' + name for name in command.names)}: "
-            + self._say(f"commands.help_{command.names[0]}", call.language)
+            f"• /{command.name} /{command.korean}: "
+            + self._say(f"commands.help_{command.name}", call.language)
             for command in allowed
         ]
         return self._say("commands.help", call.language, commands="\n".join(lines))

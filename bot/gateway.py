@@ -95,7 +95,7 @@ class Gateway:
         )
         self._keeping: set[asyncio.Task[None]] = set()
         self._turns = Turns(
-            self._run,
+            self.turn,
             clock=clock,
             patience=patience,
             collects=self._collects,
@@ -236,20 +236,6 @@ class Gateway:
         await self._turns.drain(seconds)
 
     # ---- one turn
-
-    async def _run(self, messages: Sequence[Message], floor: Floor) -> None:
-        """One turn of a conversation; nothing it meets may stop the next one."""
-        try:
-            await self.turn(messages, floor)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            log.error("turn_lost", event_id=messages[-1].id, reason="something cancelled itself")
-        except Exception:
-            log.exception(
-                "turn_lost", channel=messages[-1].address.channel, event_id=messages[-1].id
-            )
 
     async def turn(self, messages: Sequence[Message], floor: Floor) -> None:
         """Answer `messages`, commit, deliver. Until the floor is taken, more words end it."""

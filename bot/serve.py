@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator, Mapping
 
 import structlog
 
 from adapters.webchat import TEXTS, WebChat
 from bot.app import App, build, company_facts
-from bot.channels import Webhook, configured
+from bot.channels import LiveTexts, Webhook, configured
 from bot.config import Config
 from bot.telemetry import set_up_logs
 from bot.terminal import Progress
 from bot.web.server import Server, build_server, page_texts
-from brain.core import Brain
 
 log = structlog.get_logger(__name__)
 
@@ -74,26 +72,3 @@ async def open_web(app: App) -> Server:
     port = await server.start(web.host, web.port)
     print(f"Sangdam: http://{web.host}:{port}", file=sys.stderr, flush=True)  # noqa: T201 - where to look
     return server
-
-
-class LiveTexts(Mapping[str, str]):
-    """The phrases of the chat page, in the prompt set that is in use at each look."""
-
-    def __init__(self, brain: Brain, names: set[str] | frozenset[str], language: str) -> None:
-        self._brain = brain
-        self._names = sorted(names)
-        self._language = language
-
-    def __getitem__(self, name: str) -> str:
-        if name not in self._names:
-            raise KeyError(name)
-        # The server and the channel fill these two in, for they know them.
-        return self._brain.prompts.phrase(
-            name, self._language, company="{company}", longest="{longest}"
-        )
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)

@@ -192,7 +192,7 @@ class Turns:
             pause = 0.0 if self._closing else pause
             line.floor = floor = Floor(line, self._clock, pause, len(new))
             try:
-                await _safely(self._run(batch, floor))
+                await _safely(self._run(batch, floor), batch[-1].id)
             except asyncio.CancelledError:
                 if not line.taken_back():
                     raise
@@ -239,12 +239,17 @@ class Turns:
         await asyncio.gather(*late, return_exceptions=True)
 
 
-async def _safely(work: Awaitable[None]) -> None:
-    """Whatever fails, the conversation goes on."""
+async def _safely(work: Awaitable[None], event_id: str = "") -> None:
+    """Whatever fails, the conversation goes on; only who is really cancelled hears of it."""
     try:
         await work
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        log.error("work_lost", event_id=event_id, reason="something cancelled itself")
     except Exception:
-        log.exception("conversation_work_failed")
+        log.exception("work_lost", event_id=event_id)
 
 
 def _may_go_on(batch: Sequence[Message]) -> bool:

@@ -124,21 +124,14 @@ class Sender:
     async def follow_up(self, token: str, body: Payload) -> Any:
         """Send one more message to whoever made an interaction."""
         body = {**body, "flags": body.get("flags", 0) | EPHEMERAL}
-        route = Route(
-            "POST",
-            "/webhooks/{webhook_id}/{webhook_token}",
-            webhook_id=self._application,
-            webhook_token=token,
-        )
-        return await call(self._rest, route, body)
+        return await self._reply_with("POST", "", token, body)
 
     async def _original(self, token: str, body: Payload) -> Any:
-        route = Route(
-            "PATCH",
-            "/webhooks/{webhook_id}/{webhook_token}/messages/@original",
-            webhook_id=self._application,
-            webhook_token=token,
-        )
+        return await self._reply_with("PATCH", "/messages/@original", token, body)
+
+    async def _reply_with(self, method: str, what: str, token: str, body: Payload) -> Any:
+        path = "/webhooks/{webhook_id}/{webhook_token}" + what
+        route = Route(method, path, webhook_id=self._application, webhook_token=token)
         return await call(self._rest, route, body)
 
     async def answer(self, token: str, parts: Sequence[Payload], progress: Progress) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
+from adapters import base
 from brain.messages import Address, Receipt, Reply
 
 CONVERSATIONS, REPLIES = 1000, 200
@@ -16,19 +17,11 @@ KEPT_IDS: Final = 20_000
 _log = logging.getLogger(__name__)
 
 
-class Past(Protocol):
+class Past(base.Parked, Protocol):
     """What the store knows of this channel, earlier runs included."""
 
     async def answered(self, event_id: str) -> tuple[bool, Reply | None]:
         """Whether the event was answered, and the reply if there is one and it is still kept."""
-        ...
-
-    async def waiting(self, address: Address) -> Sequence[Reply]:
-        """The parked replies of this conversation, oldest first."""
-        ...
-
-    async def delivered(self, reply_id: str, receipt: Receipt) -> None:
-        """A parked reply has arrived. May be called for one that is not there."""
         ...
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from adapters.kakao.call import in_group
 from adapters.kakao.hosts import Fate
@@ -46,18 +46,6 @@ class Budget:
             callback=self.callback * factor,
             post=self.post * factor,
         )
-
-
-class Parked(Protocol):
-    """The replies of earlier runs that wait for their customer's next call."""
-
-    async def waiting(self, address: Address) -> Sequence[Reply]:
-        """Those of this conversation, oldest first."""
-        ...
-
-    async def delivered(self, reply_id: str, receipt: Receipt) -> None:
-        """One has arrived. May be called for one that is not there."""
-        ...
 
 
 @dataclass(slots=True, eq=False)

@@ -14,9 +14,9 @@ from uuid import uuid4
 
 from aiohttp import ClientError, web
 
-from adapters.base import Accept, Capabilities
+from adapters.base import Accept, Capabilities, Parked
 from adapters.kakao.call import Call, in_group, read
-from adapters.kakao.calls import Ask, Budget, Conversation, Parked, Response
+from adapters.kakao.calls import Ask, Budget, Conversation, Response
 from adapters.kakao.hosts import Fate, may_call_back, post
 from adapters.kakao.limits import TEXT, problems
 from adapters.kakao.skill import (

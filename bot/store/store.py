@@ -108,7 +108,7 @@ class Store:
         return await self.database.read(lambda db: _session(db, address))
 
     async def recall(self, address: Address, *, now: datetime) -> tuple[Session, bool]:
-        """The session, and whether the person is `known` from before it began; both at one look."""
+        """The session, and whether this person had a question answered before it began, anywhere."""
 
         def work(db: Connection) -> tuple[Session, bool]:
             session = _session(db, address)
@@ -256,10 +256,6 @@ class Store:
             )
 
         await self.database.write(work)
-
-    async def known(self, address: Address, *, before: datetime) -> bool:
-        """Whether this person had a question answered before that time, in any conversation."""
-        return await self.database.read(lambda db: _known(db, address, before))
 
     async def feedback(self, action: Action) -> bool:
         """Counts a vote, the last of each person; the action is answered by it.

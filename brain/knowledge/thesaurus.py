@@ -35,8 +35,8 @@ class Thesaurus:
 
     spoken: tuple[tuple[re.Pattern[str], str], ...] = ()
     """Forms to replace and what by."""
-    groups: tuple[tuple[str, ...], ...] = ()
-    """Words that may mean the same."""
+    groups: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """Words that may mean the same, each with its letters alone."""
 
     @classmethod
     def load(cls, path: Path) -> Thesaurus:
@@ -48,7 +48,7 @@ class Thesaurus:
         for at, group in enumerate(file.expand):
             if len(group) < 2 or not all(word.strip() for word in group):
                 raise document.fault(("expand", at), "needs at least two words")
-        return cls(spoken=_patterns(file.replace), groups=tuple(map(tuple, file.expand)))
+        return cls(spoken=_patterns(file.replace), groups=tuple(map(_group, file.expand)))
 
     def rewritten(self, text: str) -> str:
         """`text` with spoken forms replaced by those of documents."""
@@ -61,9 +61,13 @@ class Thesaurus:
         said = _folded(text)
         found: dict[str, None] = {}
         for group in self.groups:
-            if any(_folded(word) in said for word in group):
-                found.update((word, None) for word in group if _folded(word) not in said)
+            if any(letters in said for _, letters in group):
+                found.update((word, None) for word, letters in group if letters not in said)
         return tuple(found)[:MOST]
+
+
+def _group(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((word, _folded(word)) for word in words)
 
 
 def _folded(text: str) -> str:

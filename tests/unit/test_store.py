@@ -318,7 +318,8 @@ async def test_history_is_the_last_remembered_turns_until_a_reset(store):
 async def test_a_person_is_known_by_an_earlier_answer(store, made, known):
     await keep(store, made)
     await store.reset(made.address)
-    assert await store.known(ANNA, before=NOW + timedelta(minutes=1)) is known
+    _, is_known = await store.recall(ANNA, now=NOW + timedelta(minutes=1))
+    assert is_known is known
 
 
 # Feedback and statistics

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from adapters.discord import sending
-from bot.channel_discord import COMMANDS as NAMES
-from bot.channel_discord import FOR_ADMINS
+from bot.channel_discord import slash_commands
 from bot.commands import Commands
 from brain.errors import ConfigError
 from brain.messages import Action, Choice, Draft, Message, Receipt, Source
@@ -278,10 +277,24 @@ async def test_commands_are_announced_in_korean_and_only_once(line: Line) -> Non
 
 
 def test_every_command_is_announced() -> None:
+    made = list(slash_commands(lambda name, language: f"{name} {language}"))
+    assert {each.name: each.korean_name for each in made} == {
+        "help": "도움말",
+        "reset": "초기화",
+        "whoami": "내정보",
+        "reload": "새로고침",
+        "rollback": "되돌리기",
+        "status": "상태",
+        "search": "검색",
+        "why": "왜",
+        "stats": "통계",
+    }
+    admins = {"reload", "rollback", "status", "search", "why", "stats"}
+    assert {each.name for each in made if each.admin} == admins
+    assert {each.name for each in made if each.argument} == {"reload", "search"}
     nothing: Any = None
-    table = Commands(brain=nothing, store=nothing, reload=nothing, admins=(), language="ko")._table
-    assert {names[0]: names[1] for names in (each.names for each in table)} == NAMES
-    assert {each.names[0] for each in table if each.admin} == set(FOR_ADMINS)
+    table = Commands(brain=nothing, store=nothing, reload=nothing, admins=(), language="ko")._does
+    assert set(table) == {each.name for each in made}
 
 
 async def test_a_command_is_deferred_at_once_and_answered_where_only_its_user_sees(

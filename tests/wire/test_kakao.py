@@ -19,8 +19,7 @@ from adapters.kakao.calls import Budget
 from adapters.kakao.channel import PATH, Kakao
 from adapters.kakao.limits import length
 from adapters.kakao.skill import Texts
-from bot.channel_kakao import ParkedReplies
-from bot.channels import configured
+from bot.channels import ParkedReplies, configured
 from bot.clock import SystemClock
 from bot.commands import Commands
 from bot.config import Config, packaged
