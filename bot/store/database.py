@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
+from bot.store.checkpoints import Checkpoints
 from bot.store.faults import NOT_OURS, code, explained
 from bot.store.lane import Lane
 from bot.store.tables import HEAD
@@ -26,6 +27,8 @@ _PATIENCE = 5.0
 _SWITCH = 0.0005
 """Seconds after which a busy thread makes way. The loop and the lanes hand over to one another several
 times for each message; at Python's 5 ms the waiting, not the work, would limit what passes."""
+_LONGEST_LOG = 16_000
+"""Pages (64 MB) of the write-ahead log at which the writer itself moves them into the file."""
 _WRITES = "sangdam_writes"
 """Execution option of the writer's connection."""
 
@@ -33,13 +36,21 @@ _WRITES = "sangdam_writes"
 class Database:
     """An open database; belongs to the event loop it was opened in."""
 
-    def __init__(self, path: Path, writer: Connection, reader: Connection, scanner: Connection):
+    def __init__(
+        self,
+        path: Path,
+        writer: Connection,
+        reader: Connection,
+        scanner: Connection,
+        checkpointer: Connection,
+    ) -> None:
         """For `open` alone, which makes the connections."""
         self.path = path
         """The file."""
         self._writer = Lane("store-writer", writer, path)
         self._reader = Lane("store-reader", reader, path)
         self._scanner = Lane("store-scanner", scanner, path)
+        self._checkpoints = Checkpoints(checkpointer, lambda: self.commits)
 
     @classmethod
     async def open(cls, path: Path, *, synchronous: Synchronous) -> Database:
@@ -49,6 +60,7 @@ class Database:
 
     async def close(self) -> None:
         """Finishes what waits, then lets go of the file."""
+        await asyncio.to_thread(self._checkpoints.close)
         for lane in (self._writer, self._reader, self._scanner):
             await lane.close()
 
@@ -70,8 +82,8 @@ class Database:
         return await self._scanner.do(work)
 
 
-def _connect(path: Path, synchronous: Synchronous) -> tuple[Connection, Connection, Connection]:
-    """One connection that writes and two that read, to a database that is up to date."""
+def _connect(path: Path, synchronous: Synchronous) -> tuple[Connection, ...]:
+    """The connections of `Database.__init__`, to a database that is up to date."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
@@ -86,9 +98,8 @@ def _connect(path: Path, synchronous: Synchronous) -> tuple[Connection, Connecti
         connections.append(writer)
         _use_wal(writer)
         _migrate(writer, path)
-        reader = engine.connect()
-        connections.append(reader)
-        return writer, reader, engine.connect()
+        connections += [engine.connect(), engine.connect(), engine.connect()]
+        return tuple(connections)
     except Exception as error:
         for connection in connections:
             connection.close()
@@ -112,6 +123,7 @@ def _engine(path: Path, synchronous: Synchronous) -> Engine:
         connection.execute(f"PRAGMA synchronous={synchronous}")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA secure_delete=ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_LONGEST_LOG}")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,12 @@ from bot.store.faults import explained
 from brain.errors import StoreError
 
 T = TypeVar("T")
+
+GATHER = 0.001
+"""Seconds in which a lane that is busy lets more work come: every transaction, and every hand-over
+between the threads, costs more time than the few rows in it."""
+BUSY = 0.003
+"""Seconds since the last transaction within which a lane counts as busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +94,18 @@ class Lane:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
+        committed = 0.0
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._waiting or self._closing)
+            if time.monotonic() - committed < BUSY:
+                time.sleep(GATHER)
+            with self._wake:
                 batch, self._waiting = self._waiting, []
             if not batch:
                 break
             done = self._commit(batch)
+            committed = time.monotonic()
             try:
                 self._loop.call_soon_threadsafe(_resolve, done)
             except RuntimeError:  # the loop is closed: nobody waits any more

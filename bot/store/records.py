@@ -11,13 +11,19 @@ from operator import attrgetter
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from pydantic_core import to_json
+
 R = TypeVar("R")
 
 
 def dump(value: object) -> str:
     """JSON text of a record, or of plain data. A date within free-form metadata becomes ISO text."""
-    text = _TEXT.encode(value)
-    return text if text.isascii() or _is_unicode(text) else _ASCII.encode(value)
+    try:
+        # In half the time of the standard library: a turn and its session are written every time.
+        return to_json(value, inf_nan_mode="constants").decode()
+    except ValueError:
+        # Half of a surrogate pair, or a mapping of another kind.
+        return _ASCII.encode(value)
 
 
 def load(kind: type[R], text: str) -> R:
@@ -51,19 +57,7 @@ def _fields(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, 
     return names, lambda value: tuple(getattr(value, name) for name in names)
 
 
-def _is_unicode(text: str) -> bool:
-    """Whether it is valid Unicode: JSON from outside may carry half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-# Records are trees: looking for circles would take as long as the rest.
-_encoder = partial(json.JSONEncoder, default=_plain, check_circular=False, separators=(",", ":"))
-_TEXT = _encoder(ensure_ascii=False)
-_ASCII = _encoder()
+_ASCII = json.JSONEncoder(default=_plain, separators=(",", ":"))
 
 
 @cache

@@ -21,6 +21,7 @@ from bot.clock import SystemClock
 from bot.commands import Commands
 from bot.config import packaged
 from bot.gateway import Gateway
+from bot.serve import spare_collector
 from bot.store.store import Store
 from bot.telemetry import log_turn, set_up_logs
 from brain.errors import Busy
@@ -160,6 +161,7 @@ async def running(
     try:
         gateway = wire(store, brain, adapter, **options)
         await gateway.resume()
+        spare_collector()
         yield gateway
         await gateway.drain(60)
     finally:
