@@ -59,8 +59,11 @@ class Adapter(Protocol):
         Raises ChannelDown when it certainly sent nothing and should be asked again.
         """
 
-    async def show(self, address: Address, draft: Draft) -> None:
-        """Show a reply being written; a channel that cannot does nothing. May be called often, latest wins."""
+    async def show(self, address: Address, draft: Draft | None) -> None:
+        """Show a reply being written; a channel that cannot does nothing. May be called often, latest wins.
+
+        None: nothing more will come. What is seen of it is taken back, and nobody types any more.
+        """
 
 
 class Parked(Protocol):

@@ -54,9 +54,13 @@ class Console:
             )
             await self._answered.wait()
 
-    async def show(self, address: Address, draft: Draft) -> None:
-        """Write what is new of the draft."""
-        if draft.text.startswith(self._shown):
+    async def show(self, address: Address, draft: Draft | None) -> None:
+        """Write what is new of the draft; ask for the next line when there will be no reply."""
+        if draft is None:
+            self._write("\n" if self._shown else "")
+            self._shown = ""
+            self._answered.set()
+        elif draft.text.startswith(self._shown):
             self._write(draft.text[len(self._shown) :])
             self._shown = draft.text
 

@@ -129,13 +129,15 @@ class Fake:
         self.replies: list[tuple[Address, Reply]] = []
         """Replies that became visible, in order."""
         self.drafts: list[tuple[Address, Draft]] = []
+        self.given_up: list[Address] = []
+        """Where no reply came."""
         self.lines: list[Line] = []
         self.faults: deque[Fault] = deque()
         """What happens to the next sendings, one each."""
         self._now = clock.now if clock else (now or (lambda: datetime.now(UTC)))
         self._clock = clock
         self._accept: asyncio.Future[Accept] | None = None
-        self._waiting: dict[str, asyncio.Future[Reply]] = {}
+        self._waiting: dict[str, tuple[Address, asyncio.Future[Reply]]] = {}
 
     # ---- the customer's side
 
@@ -159,7 +161,7 @@ class Fake:
             locale=locale,
             attachments=attachments,
         )
-        with self.expecting(message.id) as reply:
+        with self._expecting(message) as reply:
             await asyncio.gather(*(self.hand_in(message) for _ in range(times)))
             return await reply
 
@@ -206,14 +208,14 @@ class Fake:
         )
 
     @contextmanager
-    def expecting(self, message_id: str) -> Iterator[asyncio.Future[Reply]]:
+    def _expecting(self, message: Message) -> Iterator[asyncio.Future[Reply]]:
         """`with` this, a future of the reply to that message."""
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[message_id] = reply
+        self._waiting[message.id] = message.address, reply
         try:
             yield reply
         finally:
-            self._waiting.pop(message_id, None)
+            self._waiting.pop(message.id, None)
 
     def transcript(self) -> str:
         """The conversation as text that people read and golden files keep."""
@@ -273,7 +275,7 @@ class Fake:
         text = f"{reply.notice}\n{reply.text}" if reply.notice else reply.text
         sources = tuple(source.document for source in reply.sources)
         self.lines.append(Line(self._now(), "", text, reply.kind, sources))
-        waiting = self._waiting.get(reply.in_reply_to)
+        _, waiting = self._waiting.get(reply.in_reply_to, (address, None))
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)
 
@@ -283,6 +285,13 @@ class Fake:
         else:
             await asyncio.sleep(seconds)
 
-    async def show(self, address: Address, draft: Draft) -> None:
-        """Keep the draft."""
-        self.drafts.append((address, draft))
+    async def show(self, address: Address, draft: Draft | None) -> None:
+        """Keep the draft; without one whoever waits in `say` gets a reply that says nothing."""
+        if draft is not None:
+            self.drafts.append((address, draft))
+            return
+        self.given_up.append(address)
+        for message_id, (where, waiting) in self._waiting.items():
+            if where == address and not waiting.done():
+                nothing = Reply(id=uuid4().hex, in_reply_to=message_id, text="", kind="silent")
+                waiting.set_result(nothing)

@@ -63,7 +63,7 @@ class WebChat:
 
     To the client: `hello {session}`, then `history {items: [{text, reply}]}`; `ack {id}` once the
     event is durable; `said {id, text}`, what the same customer wrote in another tab; `typing`;
-    `draft {text}`, everything written so far; `reply {id, in_reply_to, text, kind, sources,
+    `draft {text}`, everything written so far; `silent`, there will be no reply; `reply {id, in_reply_to, text, kind, sources,
     choices, author}`, the same id again if it is delivered again; `error {code, text, id?}`. After
     an error or without an ack the client sends again with the same id; duplicates are recognised.
     """
@@ -123,11 +123,16 @@ class WebChat:
             return Receipt(outcome="delivered", native_ids=(reply.id,))
         return Receipt(outcome="parked", reason="no open page took it")
 
-    async def show(self, address: Address, draft: Draft) -> None:
+    async def show(self, address: Address, draft: Draft | None) -> None:
         """Show the reply so far in every open tab, at most twenty times a second."""
         session = self._sessions.get(address.conversation)
-        if session is not None:
+        if session is None:
+            return
+        if draft is not None:
             session.show(draft.text)
+        else:
+            session.stop_drawing()
+            await session.send({"type": "silent"})
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         if not self._from_allowed_page(request):

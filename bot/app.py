@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,17 @@ from bot.admission import Admission
 from bot.clock import Clock, SystemClock
 from bot.commands import Commands
 from bot.config import Config
+from bot.files import Files
 from bot.gateway import Gateway, Milestone, Observer
+from bot.maintenance import Maintenance
+from bot.prompt_desk import PromptDesk
+from bot.store.prompt_history import PromptHistory
 from bot.store.store import Store
+from bot.store.unmet import unmet
 from bot.supervise import Supervisor
 from bot.telemetry import log_turn
 from bot.turns import Patience
+from bot.versions import Versions
 from brain.budget import Budget
 from brain.clock import CompanyClock
 from brain.core import Brain
@@ -30,8 +36,11 @@ from brain.errors import KnowledgeError, SangdamError
 from brain.facts import Facts
 from brain.intent import Intents
 from brain.knowledge.embed import Vector, open_embedder
-from brain.knowledge.library import Library, Report
+from brain.knowledge.gaps import Gaps
+from brain.knowledge.library import Library
+from brain.knowledge.reports import Report
 from brain.knowledge.thesaurus import Thesaurus
+from brain.knowledge.watch import Watch
 from brain.llm import Model, Timeouts
 from brain.prompts import Prompts
 
@@ -41,10 +50,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 Progress = Callable[[int, int], None]
+WATCH_SECONDS = 3.0
+"""Between two looks at the knowledge; its documents must stand still for so long before a reload."""
 SWEEP_SECONDS = 30.0
 """Between two attempts at replies that a channel could not send."""
 PRUNE_SECONDS = 3600.0
 """Between two removals of what is over."""
+NOTICE_SECONDS = 5.0
+"""Between two looks whether the command line chose another prompt set."""
+ADJUST_SECONDS = 900.0
+"""Between two measurements of what the adjustments of the prompt go by."""
+UNMET = timedelta(days=90)
+"""For so long a question that was not answered counts as a gap."""
 REDELIVERED = timedelta(hours=72)
 """No channel delivers an event again after so long; Telegram keeps them for 24 hours."""
 
@@ -61,12 +78,24 @@ class App:
         observers: Sequence[Observer],
         clock: Clock,
         milestone: Milestone,
+        versions: Versions,
+        files: Files,
     ) -> None:
         self.config = config
         self.store = store
         self.brain = brain
+        self.versions = versions
+        self.files = files
+        self.prompts = PromptDesk(
+            brain=brain,
+            versions=versions,
+            database=store.database,
+            now=clock.now,
+            reload=self.reload_prompts,
+        )
         self.adapters: dict[str, Adapter] = {}
         self._limits = _limits(config)
+        maintenance = Maintenance(config.data / "maintenance")
         self.gateway = Gateway(
             store=store,
             brain=brain,
@@ -76,6 +105,9 @@ class App:
                 reload=self.reload,
                 admins={*config.admins, "console:operator"},
                 language=config.language,
+                gaps=knowledge_gaps(brain.library, store, clock.now),
+                prompts=self.prompts.command,
+                maintenance=maintenance,
             ),
             adapters=self.adapters,
             clock=clock,
@@ -86,6 +118,7 @@ class App:
                 policy=config.turns.policy,
             ),
             limits=self._limits,
+            maintenance=maintenance,
             answer_within=timedelta(minutes=config.turns.answer_within),
             observers=(log_turn, *observers),
             milestone=milestone,
@@ -111,14 +144,27 @@ class App:
         self, *, dry_run: bool = False, force: bool = False, progress: Progress | None = None
     ) -> Report:
         """Re-read prompts and documents; a mistake in either leaves both as they were."""
-        prompts = await asyncio.to_thread(read_prompts, self.config)
-        thesaurus, intents = read_words(self.config)
+        config, prompts = await self.versions.load()
+        words = read_words(config)
         report = await self.brain.library.reload(dry_run=dry_run, force=force, progress=progress)
         if not dry_run:
-            self.brain.prompts = prompts
-            self.brain.library.thesaurus = thesaurus
-            self.brain.intents = intents
+            await self._adopt(config, prompts, *words)
         return report
+
+    async def reload_prompts(self) -> None:
+        """Re-read the prompts alone; a mistake leaves them as they were."""
+        config, prompts = await self.versions.load()
+        words = read_words(config)
+        await self._adopt(config, prompts, *words)
+
+    async def _adopt(
+        self, config: Config, prompts: Prompts, thesaurus: Thesaurus, intents: Intents
+    ) -> None:
+        await self.versions.found(config)
+        prompts.adjusted = self.brain.prompts.adjusted
+        self.brain.prompts = prompts
+        self.brain.library.thesaurus = thesaurus
+        self.brain.intents = intents
 
     def connect(self, adapter: Adapter) -> asyncio.Task[None]:
         """Open a channel; it is started again when it fails. The task ends when the channel is done."""
@@ -134,7 +180,13 @@ class App:
             asked = await self.store.asked_since(midnight)
             await self._limits().start(asked, self._clock.now())
         await self.gateway.resume()
+        watch = Watch(
+            self.brain.library, reload=self.reload if self.config.knowledge.watch else None
+        )
         self._upkeep = [
+            asyncio.create_task(_every(WATCH_SECONDS, watch.look)),
+            asyncio.create_task(_every(NOTICE_SECONDS, self.prompts.refresh)),
+            asyncio.create_task(_every(ADJUST_SECONDS, self.prompts.adjust)),
             asyncio.create_task(_every(SWEEP_SECONDS, self.gateway.sweep)),
             asyncio.create_task(_every(PRUNE_SECONDS, self._prune)),
         ]
@@ -143,6 +195,7 @@ class App:
         now = self._clock.now()
         everything = now - timedelta(days=self.config.store.keep_days)
         await self.store.prune(settled=now - REDELIVERED, everything=everything)
+        await self.files.prune()
 
     async def close(self) -> None:
         """Stop intake, let turns under way finish, close what is open."""
@@ -197,6 +250,12 @@ def read_prompts(config: Config) -> Prompts:
     )
 
 
+def prompt_versions(config: Config, store: Store, now: Callable[[], datetime]) -> Versions:
+    """The prompt sets that `config` and the log in `store` know of."""
+    history = PromptHistory(store.database)
+    return Versions(config=config, history=history, now=now, read=read_prompts)
+
+
 def read_words(config: Config) -> tuple[Thesaurus, Intents]:
     """What questions are understood by. Raises PromptError."""
     folder = config.prompts_folder
@@ -215,25 +274,32 @@ async def build(
 
     `database` is another place for conversations than the data folder, such as a test's own.
     """
-    prompts = await asyncio.to_thread(read_prompts, config)
-    facts = company_facts(config)
+    clock = clock or SystemClock()
     path = database or config.data / "sangdam.db"
+    files = Files(config.data / "files")
     store = await Store.open(path, synchronous=config.store.synchronous)
     try:
-        return App(
+        versions = prompt_versions(config, store, clock.now)
+        used, prompts = await versions.load()
+        await versions.found(used)
+        app = App(
             config=config,
             store=store,
-            brain=_brain(config, prompts, facts, store),
+            brain=_brain(used, prompts, company_facts(config), store, files),
             observers=observers,
-            clock=clock or SystemClock(),
+            clock=clock,
             milestone=milestone,
+            versions=versions,
+            files=files,
         )
+        await app.prompts.refresh()
+        return app
     except BaseException:
         await store.close()
         raise
 
 
-def _brain(config: Config, prompts: Prompts, facts: Facts, store: Store) -> Brain:
+def _brain(config: Config, prompts: Prompts, facts: Facts, store: Store, files: Files) -> Brain:
     model = config.model
     limits = model.timeouts
     return Brain(
@@ -261,6 +327,7 @@ def _brain(config: Config, prompts: Prompts, facts: Facts, store: Store) -> Brai
         mood=_mood(config),
         language=config.language,
         longest=config.limits.longest_message,
+        contents=files,
     )
 
 
@@ -269,6 +336,11 @@ def _mood(config: Config) -> Callable[[str], Vector] | None:
     if config.knowledge.embedder == "bundled":
         return None
     return open_embedder("bundled", ollama_host="").query
+
+
+def knowledge_gaps(library: Library, store: Store, now: Callable[[], datetime]) -> Gaps:
+    """What customers asked in `store` and the library does not answer."""
+    return Gaps(library=library, asked=lambda: unmet(store.database, since=now() - UNMET))
 
 
 def library(config: Config, store: Store) -> Library:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from adapters.discord import TEXTS, Discord, SlashCommand
 from bot.channels import LiveTexts
 from bot.commands import COMMANDS
+from bot.store.places import places
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -24,6 +26,8 @@ def discord(app: App) -> Discord:
         mentions_only=channel.mentions_only,
         threads=channel.threads,
         commands=tuple(slash_commands(app.brain.prompts.phrase)),
+        known=partial(places, app.store.database, Discord.name),
+        keep=app.files.keep,
     )
 
 

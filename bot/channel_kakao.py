@@ -22,6 +22,7 @@ def kakao(app: App) -> Kakao:
         parked=ParkedReplies(app.store, SystemClock()),
         bot_ids=channel.bot_ids,
         callback_hosts=channel.callback_hosts,
+        keep=app.files.keep,
     )
 
 

@@ -24,6 +24,7 @@ def telegram(app: App) -> Telegram:
         labels=lambda: labels(app),
         thanks=lambda: app.brain.prompts.phrase("web.thanks", app.config.language),
         menus=tuple(_menus(app)),
+        keep=app.files.keep,
     )
 
 

@@ -17,6 +17,7 @@ import typer
 
 from bot import config as configuration
 from bot.cli_knowledge import indexed, kb
+from bot.cli_prompts import prompt
 from bot.terminal import AsJson, ConfigFile, Progress, print_json, say
 from bot.terminal import run as run_task
 from brain.errors import ConfigError, SangdamError
@@ -32,7 +33,6 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-prompt = typer.Typer(help="The layered prompts.", no_args_is_help=True)
 emotion = typer.Typer(help="The emotion detector.", no_args_is_help=True)
 cli.add_typer(kb, name="kb")
 cli.add_typer(prompt, name="prompt")
@@ -134,6 +134,8 @@ def turn_document(turn: Turn) -> dict[str, Any]:
         "open": turn.situation.open,
         "intent": turn.situation.intent,
         "exceptions": list(turn.exceptions),
+        "follow_ups": list(turn.follow_ups),
+        "escalation": turn.escalation,
         "handoff": turn.handoff,
         "model": turn.model,
         "variant": turn.variant,
@@ -196,17 +198,6 @@ def play_conversations(
             raise SystemExit(1)
 
     run_task(play())
-
-
-@prompt.command("lint")
-def prompt_lint(config: ConfigFile = None) -> None:
-    """Check every prompt file; the first mistake is named with file and line."""
-    from bot.app import read_prompts, read_words
-
-    settings = configuration.load(config)
-    prompts = read_prompts(settings)
-    read_words(settings)
-    say(f"{settings.prompts_folder}: fine, version {prompts.version}")
 
 
 @emotion.command("eval")

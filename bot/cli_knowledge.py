@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -14,9 +16,13 @@ import typer
 from bot import config as configuration
 from bot.terminal import AsJson, ConfigFile, Progress, print_json, say
 from bot.terminal import run as run_task
+from brain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from brain.knowledge.library import Library, Report
+    from bot.store.store import Store
+    from brain.knowledge.gaps import Gap, Gaps
+    from brain.knowledge.library import Library
+    from brain.knowledge.reports import Report
 
 kb = typer.Typer(help="The knowledge base.", no_args_is_help=True)
 
@@ -25,7 +31,8 @@ kb = typer.Typer(help="The knowledge base.", no_args_is_help=True)
 def kb_reload(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Build a version whatever changed.")
+        bool,
+        typer.Option("--force", help="Build a version whatever changed, and whatever it lost."),
     ] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -168,8 +175,116 @@ def kb_eval(
     run_task(evaluate())
 
 
+@kb.command("calibrate")
+def kb_calibrate(
+    file: Annotated[
+        Path,
+        typer.Argument(help="Rows {q, source, must[]}, and {q, kind} for what nothing answers."),
+    ],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit the confidence to these documents with questions whose answers are known."""
+    from brain.knowledge.calibrate import calibrate
+    from brain.knowledge.questions import read_questions
+
+    async def fit() -> None:
+        questions = read_questions(file)
+        async with indexed(config) as library:
+            found = await calibrate(library, questions)
+            await library.calibrated(found.fit)
+        if as_json:
+            print_json(asdict(found))
+            return
+        say(f"{found.questions} questions, {found.answered} answered by the best passage")
+        say(f"calibration error {found.error:.3f}, as shipped {found.error_shipped:.3f}")
+        for kind, share in found.declined.items():
+            say(f"declined, {kind}: {share:.1%}, as shipped {found.declined_shipped[kind]:.1%}")
+
+    run_task(fit())
+
+
+@kb.command("gaps")
+def kb_gaps(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List what customers asked and the documents do not answer, the most asked first."""
+
+    async def gaps() -> None:
+        async with _gaps(config) as (_, missing):
+            found = await missing.open()
+        if as_json:
+            print_json({"gaps": [gap_document(gap) for gap in found]})
+            return
+        for gap in found:
+            say(f"{gap.id}  {len(gap.asked):3} x  {gap.asked[-1].at:%Y-%m-%d}  {gap.question}")
+        if not found:
+            say("no unanswered questions")
+
+    run_task(gaps())
+
+
+def gap_document(gap: Gap) -> dict[str, Any]:
+    """A gap as the JSON that `kb gaps --json` prints."""
+    return {
+        "id": gap.id,
+        "question": gap.question,
+        "count": len(gap.asked),
+        "first": gap.asked[0].at.isoformat(),
+        "last": gap.asked[-1].at.isoformat(),
+        "kinds": sorted({each.kind for each in gap.asked}),
+        "wordings": list(dict.fromkeys(each.text for each in gap.asked)),
+    }
+
+
+@kb.command("answer")
+def kb_answer(
+    gap_id: Annotated[str, typer.Argument(metavar="ID", help="As `kb gaps` shows it.")],
+    text: Annotated[
+        str, typer.Option("--text", help="The answer; without it standard input.")
+    ] = "",
+    question: Annotated[
+        str, typer.Option("--question", help="How the entry asks, if not as customers did.")
+    ] = "",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a gap: an entry in faq/from-gaps.yaml of the knowledge folder, then a reload."""
+
+    async def answer() -> None:
+        from bot.app import read_prompts
+
+        settings = configuration.load(config)
+        if settings.knowledge.folder is None:
+            raise ConfigError(
+                "knowledge.folder is not set: answers go into your own documents, not into the "
+                "sample company's; sangdam init writes a folder to start from"
+            )
+        async with _gaps(config) as (library, missing):
+            title = read_prompts(settings).phrase("commands.gaps_title", settings.language)
+            gap = await missing.find(gap_id)
+            words = text or await asyncio.to_thread(_written, question or gap.question)
+            await missing.answer(gap, words, question=question, title=title)
+            version = library.status().version
+        written = {
+            "version": version,
+            "document": FILE.as_posix(),
+            "question": question or gap.question,
+        }
+        print_json(written) if as_json else say(
+            f"written to {written['document']}; {version} is live"
+        )
+
+    from brain.knowledge.gaps import FILE
+
+    run_task(answer())
+
+
+def _written(question: str) -> str:
+    """The answer from standard input; asked for in one line where somebody sits there."""
+    return str(typer.prompt(question, err=True)) if sys.stdin.isatty() else sys.stdin.read()
+
+
 @asynccontextmanager
-async def _library(config: Path | None) -> AsyncIterator[Library]:
+async def _stored(config: Path | None) -> AsyncIterator[tuple[Library, Store]]:
     from bot.app import library
     from bot.store.store import Store
     from bot.telemetry import set_up_logs
@@ -179,10 +294,30 @@ async def _library(config: Path | None) -> AsyncIterator[Library]:
     store = await Store.open(settings.data / "sangdam.db")
     try:
         opened = library(settings, store)
-        yield opened
-        await opened.close()
+        try:
+            yield opened, store
+        finally:
+            await opened.close()
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def _library(config: Path | None) -> AsyncIterator[Library]:
+    async with _stored(config) as (library, _):
+        yield library
+
+
+@asynccontextmanager
+async def _gaps(config: Path | None) -> AsyncIterator[tuple[Library, Gaps]]:
+    from bot.app import knowledge_gaps
+    from bot.clock import SystemClock
+
+    async with _stored(config) as (library, store):
+        if not await library.open():
+            with Progress() as progress:
+                await library.reload(progress=progress)
+        yield library, knowledge_gaps(library, store, SystemClock().now)
 
 
 @asynccontextmanager

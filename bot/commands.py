@@ -8,21 +8,26 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.maintenance import Maintenance
 from bot.store.store import Store
-from brain.core import Brain
+from brain.core import Brain, Show
 from brain.errors import SangdamError
-from brain.knowledge.library import Report
-from brain.messages import Message, Passage, Turn
+from brain.knowledge.gaps import Gaps
+from brain.knowledge.reports import Report
+from brain.knowledge.vectors import Progress
+from brain.messages import Draft, Message, Passage, Turn
 
 _COMMAND = re.compile(r"/([^\W\d_][\w-]*)(?:@\w+)?(?:\s|$)")
 LISTED = 8
-"""Documents named by a report in chat."""
+"""Documents or questions named by a report in chat."""
 
 
 class Reload(Protocol):
     """Re-reads documents and prompts; both or neither take effect."""
 
-    async def __call__(self, *, dry_run: bool = False, force: bool = False) -> Report: ...
+    async def __call__(
+        self, *, dry_run: bool = False, force: bool = False, progress: Progress | None = None
+    ) -> Report: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,8 @@ class Call:
     """The words after its name."""
     language: str
     """Language to answer in."""
+    show: Show
+    """Shows how far it has come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +68,11 @@ COMMANDS = (
     Command(name="rollback", korean="되돌리기", admin=True),
     Command(name="status", korean="상태", admin=True),
     Command(name="search", korean="검색", admin=True, words=True),
+    Command(name="gaps", korean="빈틈", admin=True),
     Command(name="why", korean="왜", admin=True),
     Command(name="stats", korean="통계", admin=True),
+    Command(name="prompt", korean="프롬프트", admin=True, words=True),
+    Command(name="maintenance", korean="점검", admin=True, words=True),
 )
 """Every command, in the order in which they are listed; channels with menus offer these."""
 _BY_NAME = {name: command for command in COMMANDS for name in (command.name, command.korean)}
@@ -72,13 +82,25 @@ class Commands:
     """The table of commands and what each does."""
 
     def __init__(
-        self, *, brain: Brain, store: Store, reload: Reload, admins: Collection[str], language: str
+        self,
+        *,
+        brain: Brain,
+        store: Store,
+        reload: Reload,
+        admins: Collection[str],
+        language: str,
+        gaps: Gaps | None = None,
+        prompts: Callable[[Call], Awaitable[str]] | None = None,
+        maintenance: Maintenance | None = None,
     ) -> None:
+        """`gaps` are for `/gaps`; `prompts` answers `/prompt`."""
         self._brain = brain
         self._store = store
         self._reload = reload
         self._admins = frozenset(admins)
         self._language = language
+        self._missing = gaps
+        self._maintenance = maintenance
         self._does: Mapping[str, Callable[[Call], Awaitable[str]]] = {
             "help": self._help,
             "reset": self._reset,
@@ -87,8 +109,11 @@ class Commands:
             "rollback": self._rollback,
             "status": self._status,
             "search": self._search,
+            "gaps": self._gaps,
             "why": self._why,
             "stats": self._stats,
+            "prompt": prompts or self._off,
+            "maintenance": self._maintain,
         }
 
     @staticmethod
@@ -102,8 +127,11 @@ class Commands:
         command = _BY_NAME.get(found[1].lower()) if found else None
         return command is not None and command.in_order
 
-    async def run(self, message: Message) -> str:
-        """The answer to a command; an unknown, forbidden or failing one gets one clear line."""
+    async def run(self, message: Message, *, show: Show = lambda draft: None) -> str:
+        """The answer to a command; an unknown, forbidden or failing one gets one clear line.
+
+        `show` gets what is said meanwhile.
+        """
         text = message.text.strip()
         found = _COMMAND.match(text)
         name = found[1].lower() if found else ""
@@ -120,13 +148,16 @@ class Commands:
             arguments = tuple(rest.split())
         try:
             return await self._does[command.name](
-                Call(message=message, arguments=arguments, language=language)
+                Call(message=message, arguments=arguments, language=language, show=show)
             )
         except SangdamError as wrong:
             return self._say("commands.failed", language, reason=wrong)
 
     def _say(self, phrase: str, language: str, /, **slots: object) -> str:
         return self._brain.prompts.phrase(phrase, language, **slots)
+
+    async def _off(self, call: Call) -> str:
+        return self._say("commands.unknown", call.language, name="prompt")
 
     def _admin(self, call: Call) -> bool:
         return call.message.address.person in self._admins
@@ -155,7 +186,14 @@ class Commands:
 
     async def _reload_all(self, call: Call) -> str:
         dry = "--dry-run" in call.arguments
-        report = await self._reload(dry_run=dry, force="--force" in call.arguments)
+
+        def progress(done: int, total: int) -> None:
+            text = self._say("commands.reload_progress", call.language, done=done, total=total)
+            call.show(Draft(text=text))
+
+        report = await self._reload(
+            dry_run=dry, force="--force" in call.arguments, progress=progress
+        )
         return self._say(
             "commands.reload_dry_run" if dry else "commands.reload",
             call.language,
@@ -190,6 +228,17 @@ class Commands:
             prompts=self._brain.prompts.version,
         )
 
+    async def _maintain(self, call: Call) -> str:
+        switch = self._maintenance
+        word, *period = call.arguments or ("",)
+        if switch and word in ("on", "켜기"):
+            switch.begin(" ".join(period))
+        elif switch and word in ("off", "끄기"):
+            switch.end()
+        now = switch.period if switch else None
+        name = "commands.maintenance_off" if now is None else "commands.maintenance_on"
+        return self._say(name, call.language, period=now or "-")
+
     async def _search(self, call: Call) -> str:
         query = " ".join(call.arguments)
         if not query:
@@ -202,6 +251,13 @@ class Commands:
             probability=f"{found.confidence.probability:.2f}",
             passages=_passages(found.passages),
         )
+
+    async def _gaps(self, call: Call) -> str:
+        gaps = await self._missing.open() if self._missing else []
+        if not gaps:
+            return self._say("commands.gaps_none", call.language)
+        lines = [f"{each.id} ({len(each.asked)}) {each.question}" for each in gaps[:LISTED]]
+        return self._say("commands.gaps", call.language, n=len(gaps), gaps="\n".join(lines))
 
     async def _why(self, call: Call) -> str:
         turn = await self._store.last_turn(call.message.address)
@@ -256,6 +312,7 @@ def _explanation(turn: Turn) -> dict[str, object]:
         "variant": turn.variant,
         "layers": ", ".join(turn.layers) or "-",
         "dropped": ", ".join(turn.dropped) or "-",
+        "guarded": ", ".join(turn.guarded) or "-",
         "timings": ", ".join(f"{step} {ms:.0f} ms" for step, ms in turn.timings.items()),
         "passages": _passages(turn.passages) or "-",
     }

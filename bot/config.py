@@ -53,6 +53,7 @@ class Knowledge(Section):
         False,
         description="Kiwi morphemes in lexical search: better on long texts, 0.3-0.5 GB more memory",
     )
+    watch: bool = Field(False, description="reload by itself when a document has changed")
 
 
 class PromptFiles(Section):

@@ -18,6 +18,9 @@ log = structlog.get_logger(__name__)
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between attempts while the channel is down; afterwards the reply waits for `Gateway.sweep`."""
 
+AGAIN_SECONDS = 2.0
+"""Before a reply that may have arrived is sent again: what swallowed the first answer may be over then."""
+
 Label = Callable[[], str]
 """What is said before a reply that may have arrived already."""
 
@@ -50,6 +53,7 @@ class Delivery:
             if milestone:
                 milestone("sent")
             if receipt.outcome == "unknown":
+                await sleep(self._clock, AGAIN_SECONDS)
                 receipt = await self.send_again(address, reply)
             else:
                 await self._store.receipt(reply.id, receipt, at=self._clock.now())

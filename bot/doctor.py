@@ -99,6 +99,9 @@ async def _index(config: Config) -> Check:
         await opened.close()
     finally:
         await store.close()
+    if status.damage:
+        detail = f"{status.damage}; sangdam kb reload mends it"
+        return Check(name="index", level="warn", detail=detail)
     detail = f"version {status.version}: {status.documents} documents, {status.chunks} passages"
     return Check(name="index", level="ok", detail=detail)
 

@@ -16,6 +16,9 @@ from adapters.base import Adapter
 from bot.clock import Clock
 from bot.commands import Commands
 from bot.delivery import Delivery
+from bot.drafts import Drafts
+from bot.gate import Gate
+from bot.maintenance import Maintenance
 from bot.store.store import Store, Undelivered
 from bot.turns import DEFAULT_PATIENCE, Floor, Patience, Turns
 from brain.core import Show
@@ -72,6 +75,7 @@ class Gateway:
         clock: Clock,
         patience: Patience = DEFAULT_PATIENCE,
         limits: Callable[[], Limits] | None = None,
+        maintenance: Maintenance | None = None,
         answer_within: timedelta = ANSWER_WITHIN,
         observers: Sequence[Observer] = (),
         milestone: Milestone = lambda name: None,
@@ -81,7 +85,9 @@ class Gateway:
         self._commands = commands
         self._adapters = adapters
         self._clock = clock
-        self._limits = limits
+        self._gate = Gate(
+            matrix=lambda: brain.prompts.matrix, limits=limits, maintenance=maintenance
+        )
         self._answer_within = answer_within
         self._observers = tuple(observers)
         self._milestone = milestone
@@ -159,18 +165,22 @@ class Gateway:
     def _tell_joined(self, messages: Sequence[Message]) -> None:
         """A channel that must answer every request says in the earlier ones that the last one will."""
         for message in messages:
-            adapter = self._adapters.get(message.address.channel)
-            if adapter is not None and adapter.capabilities.deadline is not None:
-                text = self._brain.prompts.phrase("delivery.joined")
-                joined = _reply(message, text, "silent")
-                self._turns.aside(partial(self._say_joined, adapter, message.address, joined))
+            self._turns.aside(partial(self._answer_request, message, "delivery.joined"))
 
-    @staticmethod
-    async def _say_joined(adapter: Adapter, address: Address, reply: Reply) -> None:
+    async def _answer_request(self, message: Message, phrase: str, *, over: bool = False) -> None:
+        """No reply is made for `message`: say so where every request must be answered.
+
+        With `over` none comes at all, so that what is shown of one ends too.
+        """
+        adapter = self._adapters.get(message.address.channel)
         try:
-            await adapter.deliver(address, reply)
+            if adapter and over:
+                await adapter.show(message.address, None)
+            if adapter and adapter.capabilities.deadline is not None:
+                reply = _reply(message, self._brain.prompts.phrase(phrase), "silent")
+                await adapter.deliver(message.address, reply)
         except Exception:
-            log.exception("joined_failed", channel=address.channel)
+            log.exception("request_unanswered", channel=message.address.channel)
 
     # ---- after a start, and while running
 
@@ -240,30 +250,38 @@ class Gateway:
     async def turn(self, messages: Sequence[Message], floor: Floor) -> None:
         """Answer `messages`, commit, deliver. Until the floor is taken, more words end it."""
         self._milestone("started")
-        turn = await self._limited(messages, floor.new)
-        session = None
-        if turn is None:
-            turn, session = await self._answer(messages)
-        self._milestone("answered")
-        await floor.take(cheap=turn.reply.kind in CHEAP)
-        await self._finish(turn, session)
+        try:
+            turn = await self._limited(messages, floor.new)
+            session = None
+            if turn is None:
+                turn, session = await self._answer(messages)
+            self._milestone("answered")
+            await floor.take(cheap=turn.reply.kind in CHEAP)
+            await self._finish(turn, session)
+        except Exception:
+            await self._answer_request(messages[-1], "exceptions.system_error", over=True)
+            raise
 
     async def _limited(self, messages: Sequence[Message], new: int) -> Turn | None:
-        """The reply to somebody who asks more than the limits allow; None within them.
+        """The reply to somebody whom the gate holds back; None for everybody else.
 
         Each message counts once: `new` of them were not in an interrupted start of the turn.
         """
         address = messages[-1].address
         adapter = self._adapters.get(address.channel)
-        if self._limits is None or (adapter and not adapter.capabilities.limited):
-            return None
-        exceeded = await self._limits().exceeded(address, new, self._clock.now())
-        if exceeded is None:
-            return None
-        name = "exceptions.quota_exceeded" if exceeded == "quota" else "busy.slow_down"
-        return self._turn(
-            messages, self._brain.prompts.phrase(name), "busy", failure=exceeded, remember=False
+        refused = await self._gate.refusal(
+            address,
+            _words(messages),
+            messages=new,
+            limited=adapter is None or adapter.capabilities.limited,
+            now=self._clock.now(),
         )
+        if refused is None:
+            return None
+        why, verdict = refused
+        text = verdict.text if verdict else self._brain.prompts.phrase("busy.slow_down")
+        turn = self._turn(messages, text, "busy", failure=why, remember=False)
+        return verdict.on(turn) if verdict else turn
 
     async def _answer(self, messages: Sequence[Message]) -> tuple[Turn, Session]:
         address = messages[-1].address
@@ -280,23 +298,24 @@ class Gateway:
             raise
         except Exception as bug:
             log.exception("turn_failed", channel=address.channel, event_id=messages[-1].id)
-            text = self._brain.prompts.phrase("exceptions.system_error")
-            failed = self._turn(messages, text, "exception", failure=type(bug).__name__)
-            answered = replace(failed, exceptions=("system_error",)), session
+            verdict = self._brain.prompts.matrix.stand_in("system_error", _words(messages))
+            name = type(bug).__name__
+            failed = self._turn(messages, verdict.text, "exception", failure=name)
+            answered = verdict.on(failed), session
         await drafts.close()
         return answered
 
     async def _command(self, message: Message) -> None:
+        drafts = Drafts(self._adapters.get(message.address.channel), message.address)
+        failure = ""
         try:
-            text = await self._commands.run(message)
+            text = await self._commands.run(message, show=drafts.put)
         except Exception as bug:
             log.exception("command_failed", event_id=message.id)
             text = self._brain.prompts.phrase("exceptions.system_error")
-            await self._finish(
-                self._turn([message], text, "command", failure=type(bug).__name__, remember=False)
-            )
-            return
-        await self._finish(self._turn([message], text, "command", remember=False))
+            failure = type(bug).__name__
+        await drafts.close()
+        await self._finish(self._turn([message], text, "command", failure=failure, remember=False))
 
     async def _finish(self, turn: Turn, session: Session | None = None) -> None:
         """Commit a turn with its session, deliver its reply, tell the observers."""
@@ -308,7 +327,9 @@ class Gateway:
             self._early.add(turn.reply.id)
         await self._store.commit(turn, session.after(turn))
         self._milestone("committed")
-        if turn.reply.kind != "silent":
+        if turn.reply.kind == "silent":
+            await self._answer_request(turn.messages[-1], "delivery.silent", over=True)
+        else:
             await self._delivery.send(turn.address, turn.reply, milestone=self._milestone)
         self._milestone("settled")
         for observe in self._observers:
@@ -344,42 +365,9 @@ def _key(event: Event) -> str:
     return f"{event.address.channel}:{event.id}"
 
 
+def _words(messages: Sequence[Message]) -> str:
+    return "\n".join(message.text for message in messages)
+
+
 def _reply(message: Message, text: str, kind: ReplyKind) -> Reply:
     return Reply(id=uuid4().hex, in_reply_to=message.id, text=text, kind=kind)
-
-
-class Drafts:
-    """Shows the latest draft of one reply and never more than one at a time."""
-
-    def __init__(self, adapter: Adapter | None, address: Address) -> None:
-        self._adapter = adapter
-        self._address = address
-        self._latest: Draft | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def put(self, draft: Draft) -> None:
-        """Show `draft` as soon as the one being shown is through; what it overtakes is skipped."""
-        self._latest = draft
-        if self._adapter and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._show(self._adapter))
-
-    async def _show(self, adapter: Adapter) -> None:
-        while self._latest is not None:
-            draft, self._latest = self._latest, None
-            try:
-                await adapter.show(self._address, draft)
-            except Exception:
-                log.warning("draft_failed", channel=self._address.channel, exc_info=True)
-                return
-
-    async def close(self) -> None:
-        """Stop showing: the finished reply comes next."""
-        self._latest = None
-        if self._task is not None:
-            await self._task
-
-    def stop(self) -> None:
-        """Stop showing at once: the answer was given up."""
-        self._latest = None
-        if self._task is not None:
-            self._task.cancel()

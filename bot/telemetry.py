@@ -43,7 +43,15 @@ def _line(event: dict[str, Any], **_: object) -> str:
 
 
 def log_turn(turn: Turn) -> None:
-    """One line for each turn: how it ended and how long it took."""
+    """One line for each turn: how it ended and how long it took; another where staff must look."""
+    if turn.attention:
+        log.warning(
+            "alert" if turn.attention == "staff" else "exception",
+            turn=turn.id,
+            channel=turn.address.channel,
+            exceptions=turn.exceptions,
+            follow_ups=turn.follow_ups,
+        )
     log.info(
         "turn",
         turn=turn.id,
@@ -55,5 +63,7 @@ def log_turn(turn: Turn) -> None:
         model=turn.model or None,
         variant=turn.variant,
         failure=turn.failure or None,
+        exceptions=turn.exceptions or None,
+        escalation=turn.escalation or None,
         **{f"{step}_ms": ms for step, ms in turn.timings.items()},
     )

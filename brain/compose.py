@@ -7,9 +7,10 @@ customer's message with everything chosen for it: what stands before the last me
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from brain.budget import PER_MESSAGE, Budget, Compression, compression, weigh
 from brain.errors import PromptError
@@ -33,7 +34,7 @@ SHORTEST_WORDS = 64
 class Composed:
     """A prompt and what became of its parts."""
 
-    messages: tuple[dict[str, str], ...]
+    messages: tuple[dict[str, Any], ...]
     """`role` and `content`, as Ollama's chat takes them."""
     session: Session
     """The session, its window moved if it was full."""
@@ -72,11 +73,13 @@ class Composer:
         now: datetime,
         budget: Budget,
         marker: str = "",
+        adjusted: Collection[str] = (),
     ) -> Composed:
         """The prompt for `question`; never more than `budget.limit` tokens by its count.
 
-        `now` is in the company's time zone. `marker` is random unless given. Raises PromptError
-        when the static rules leave no room for the customer's words.
+        `now` is in the company's time zone. `marker` is random unless given. `adjusted` are the
+        adjustments that are on. Raises PromptError when the static rules leave no room for the
+        customer's words.
         """
         static = self.static(budget)
         last = LastMessage(
@@ -86,6 +89,7 @@ class Composer:
             now=now,
             marker=marker or secrets.token_hex(4),
             level=compression(budget.knowledge),
+            adjusted=adjusted,
         )
         system = budget.count(static.text) + PER_MESSAGE
         fixed = budget.count(last.text("")) + PER_MESSAGE

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from brain.errors import PromptError
 from brain.facts import suggest
+from brain.matrix_file import RECORDED
 from brain.messages import CustomerKind, Daypart, EmotionLabel, Level, Situation
 from brain.strict import Document, Place
 
@@ -33,9 +35,15 @@ SITUATION: Mapping[str, tuple[str, ...]] = {
     "language": (),
     "repeats": (),
     "confidence": get_args(Level),
+    "exception": RECORDED,
 }
 """Names that `when` may match on, with their values where these are words."""
 
+_READ: Mapping[str, Callable[[str], object]] = {
+    "intensity": float,
+    "repeats": int,
+    "open": lambda value: value == "true",
+}
 _COMPARISON = re.compile(r"(>=|<=|!=|==|>|<)\s*(\S+)")
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -60,6 +68,23 @@ class Condition:
 def holds(when: Sequence[Condition], situation: Situation) -> bool:
     """Whether every condition is fulfilled."""
     return all(condition.test(getattr(situation, condition.name)) for condition in when)
+
+
+def situation_of(text: str) -> dict[str, Any]:
+    """The names and values of `emotion=angry,repeats=2`. Raises PromptError for unknown ones."""
+    given: dict[str, Any] = {}
+    for pair in filter(None, text.replace(" ", "").split(",")):
+        name, sign, value = pair.partition("=")
+        if not sign or name not in SITUATION:
+            raise PromptError(f"{pair!r}: write name=value; {suggest(name, list(SITUATION))}")
+        words = SITUATION[name] or (("true", "false") if name == "open" else ())
+        if words and value not in words:
+            raise PromptError(f"{name!r} has no value {value!r}; {suggest(value, words)}")
+        try:
+            given[name] = _READ.get(name, str)(value)
+        except ValueError:
+            raise PromptError(f"{name!r} is a number, not {value!r}") from None
+    return given
 
 
 def conditions(document: Document, place: Place, when: Mapping[str, Any]) -> tuple[Condition, ...]:

@@ -12,15 +12,17 @@ from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
 
-from brain import quoted
+from brain import attached, quoted
 from brain.budget import Budget, Calibration
 from brain.clock import CompanyClock
 from brain.emotion import EmotionHead, Vector
 from brain.errors import Busy, ModelError
+from brain.generate import Writer
 from brain.intent import Intents
 from brain.knowledge.library import Library
 from brain.knowledge.retrieve import Found
 from brain.llm import Model
+from brain.matrix import ANGRY_TURNS, NOTHING, REPEATS, Verdict
 from brain.memory import Session
 from brain.messages import (
     Address,
@@ -35,7 +37,7 @@ from brain.messages import (
     Turn,
 )
 from brain.prompts import Prompts
-from brain.situation import detect_language, read_situation
+from brain.situation import SERVED, detect_language, felt, read_situation
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +45,6 @@ PASSAGES = 5
 """Passages looked up for a question."""
 NEAR = 3
 """Passages whose headings are offered where none answers."""
-SERVED = ("ko", "en")
-"""Languages in which answers are given."""
 Show = Callable[[Draft], None]
 
 
@@ -57,6 +57,10 @@ class _Work:
     now: datetime
     returning: bool
     show: Show
+    prompts: Prompts
+    """The set in use when the turn began, whatever is loaded meanwhile."""
+    came: attached.Attached
+    """What came with the words."""
     began: float = field(default_factory=time.perf_counter)
     found: Found | None = None
     situation: Situation = field(default_factory=Situation)
@@ -64,9 +68,10 @@ class _Work:
     model: str = ""
     layers: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    guarded: tuple[str, ...] = ()
     tokens: dict[str, int] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
-    exceptions: tuple[str, ...] = ()
+    verdict: Verdict = NOTHING
     failure: str = ""
 
     def lap(self, step: str, since: float) -> None:
@@ -117,6 +122,7 @@ class Brain:
         mood: Callable[[str], Vector] | None = None,
         language: str = "ko",
         longest: int = 4000,
+        contents: attached.Contents | None = None,
     ) -> None:
         """`mood` embeds for `emotions` where the library's embedder is another than it was trained on."""
         self.library = library
@@ -131,6 +137,7 @@ class Brain:
         self._calibration = Calibration()
         self._language = language
         self._longest = longest
+        self._contents = contents
 
     async def answer(
         self,
@@ -146,22 +153,36 @@ class Brain:
         `show` gets the reply while it grows. Model faults end in a quoted answer or an abstention,
         so nothing is raised for them.
         """
+        came = await attached.look(
+            messages, contents=self._contents, model=self.model, phrase=self.prompts.phrase
+        )
         question = "\n".join(message.text for message in messages).strip()
-        work = _Work(session=session, question=question, now=now, returning=returning, show=show)
+        question = question or (came.names if came.pictures else "")
+        work = _Work(
+            session=session,
+            question=question,
+            now=now,
+            returning=returning,
+            show=show,
+            prompts=self.prompts,
+            came=came,
+        )
         said = self._refuse(messages, work) or await self._look_up(work)
         if said is None:
-            said = await self._reply(work)
+            said = self._noted(work, await self._reply(work))
         work.lap("total", work.began)
-        return self._turn(messages, work, said), work.session
+        return self._turn(came.messages, work, said), work.session
 
     def _refuse(self, messages: Sequence[Message], work: _Work) -> _Said | None:
-        """The reply to what is no question at all."""
+        """The reply to what is no question at all, and to what no question may come before."""
         work.situation = self._without_lookup(work)
+        if danger := work.prompts.matrix.critical(work.question):
+            return self._except(work, danger)
         if not work.question:
-            attached = any(message.attachments for message in messages)
-            return self._except(work, "technical_limitation" if attached else "invalid_input_empty")
+            name = "technical_limitation.attachment" if work.came.names else "invalid_input.empty"
+            return self._except(work, name)
         if len(work.question) > self._longest * len(messages):
-            return self._except(work, "invalid_input_too_long", limit=self._longest)
+            return self._except(work, "invalid_input.too_long", limit=self._longest)
         if work.situation.language not in SERVED:
             return self._except(work, "language_barrier")
         return None
@@ -174,10 +195,40 @@ class Brain:
             language=language,
         )
 
-    def _except(self, work: _Work, name: str, **slots: object) -> _Said:
-        work.exceptions = (*work.exceptions, name)
-        language = work.situation.language if work.situation.language in SERVED else "en"
-        return _Said("exception", self.prompts.phrase(f"exceptions.{name}", language, **slots))
+    def _except(self, work: _Work, *names: str, **slots: object) -> _Said | None:
+        """What the exception matrix replies; None if it says at most a note before the answer."""
+        work.verdict = verdict = work.prompts.matrix.decide(names, work.situation, **slots)
+        if verdict.alone:
+            return _Said(verdict.kind, verdict.text, choices=verdict.choices)
+        if verdict.text:
+            show = work.show
+            work.show = lambda draft: show(Draft(text=f"{verdict.text}\n\n{draft.text}"))
+            work.situation = replace(work.situation, exception=verdict.exceptions[0])
+        return None
+
+    def _exceptional(self, work: _Work) -> _Said | None:
+        """What the matrix replies to the words, and to what has happened in the conversation."""
+        exchanges = work.session.exchanges
+        before = exchanges[-1].assistant if exchanges else None
+        names = list(work.prompts.matrix.detect(work.question, before=before))
+        if not names and self.intents.needs_no_knowledge(work.question):
+            return None
+        if work.situation.repeats >= REPEATS:
+            names.append("repeated_failure")
+        work.session = felt(work.session, work.situation)
+        if work.session.profile.get("angry", 0) == ANGRY_TURNS:
+            names.append("sustained_anger")
+        return self._except(work, *names)
+
+    def _noted(self, work: _Work, said: _Said) -> _Said:
+        """The answer with what the matrix says before it, and what nobody looked at after it."""
+        verdict, came = work.verdict, work.came
+        if said.kind not in ("answer", "quoted"):
+            return said
+        unseen = came.unseen or (came.pictures and said.kind == "quoted")
+        note = self.prompts.phrase("attached.unseen", work.situation.language) if unseen else ""
+        text = "\n\n".join(filter(None, (verdict.text, said.text, note)))
+        return replace(said, text=text, choices=said.choices or verdict.choices)
 
     async def _look_up(self, work: _Work) -> _Said | None:
         """Retrieve and read the situation; a reply where no knowledge is needed or none is there."""
@@ -203,10 +254,16 @@ class Brain:
             intents=self.intents,
         )
         work.lap("situation", began)
+        if exceptional := self._exceptional(work):
+            return exceptional
         small_talk = self.intents.needs_no_knowledge(work.question)
         if small_talk:
             return _Said("answer", self._pleasantry(small_talk, work.situation))
-        return None if found.related else self._abstain(work)
+        topic = self.intents.standing(work.question)
+        if topic and (text := work.prompts.standing(topic, work.situation.language)):
+            more = quoted.sources(found.passages[:1]) if found.related else ()
+            return _Said("quoted", text, more)
+        return None if found.related or work.came.pictures else self._abstain(work)
 
     def _pleasantry(self, name: str, situation: Situation) -> str:
         language = situation.language
@@ -219,18 +276,17 @@ class Brain:
     def _abstain(self, work: _Work) -> _Said:
         """Says that the documents do not answer, and what they hold that comes near."""
         situation, found = work.situation, work.found
-        name = "abstained.open" if situation.open else "abstained.closed"
-        text = self.prompts.phrase(name, situation.language)
         if found is None or not found.related:
-            return _Said("abstained", text)
+            name = "abstained.open" if situation.open else "abstained.closed"
+            return _Said("abstained", self.prompts.phrase(name, situation.language))
         headings = quoted.headings(found.passages[:NEAR])
         listed = "\n".join(f"• {heading}" for heading in headings)
-        near = self.prompts.phrase("abstained.near", situation.language, headings=listed)
+        self._except(work, "partial_match", headings=listed)
         choices = tuple(Choice(label=each[:40], text=each) for each in headings)
-        return _Said("abstained", f"{text}\n\n{near}", choices=choices)
+        return _Said("abstained", work.verdict.text, choices=choices)
 
     async def _reply(self, work: _Work) -> _Said:
-        """The model's words; the passage itself when there is no model or it fails."""
+        """The model's words; the passage itself when there is no model, or none that says it right."""
         assert work.found is not None  # noqa: S101 - _look_up answered otherwise
         began = time.perf_counter()
         try:
@@ -241,24 +297,27 @@ class Brain:
             return _Said("busy", text)
         except ModelError as failed:
             log.info("quoted instead of the model: %s", type(failed).__name__)
-            work.timings["model"] = round((time.perf_counter() - began) * 1000, 3)
-            if work.found.confidence.level == "low":
-                return self._abstain(work)
-            text = quoted.quote(
-                work.found.passages, work.found.confidence, self.prompts, work.situation.language
-            )
-            return _Said("quoted", text, quoted.sources(work.found.passages[:1]))
+            said = None
         work.lap("model", began)
-        return said
+        return said or self._quote(work, work.found)
 
-    async def _generate(self, work: _Work, found: Found) -> _Said:
+    def _quote(self, work: _Work, found: Found) -> _Said:
+        """The best passage, word for word, unless it hardly answers."""
+        if found.confidence.level == "low":
+            return self._abstain(work)
+        text = quoted.quote(found.passages, found.confidence, self.prompts, work.situation.language)
+        return _Said("quoted", text, quoted.sources(found.passages[:1]))
+
+    async def _generate(self, work: _Work, found: Found) -> _Said | None:
+        """The model's words; None where the guard refused them twice."""
         name = await self.model.find()
-        composed = self.prompts.compose(
+        now = self._clock.local(work.now)
+        composed = work.prompts.compose(
             situation=work.situation,
             session=work.session,
-            question=work.question,
+            question=work.came.asked(work.question),
             passages=found.passages,
-            now=self._clock.local(work.now),
+            now=now,
             budget=replace(self._budget, factor=self._calibration.factor(name)),
         )
         work.session, work.layers, work.dropped = (
@@ -267,25 +326,31 @@ class Brain:
             composed.dropped,
         )
         work.tokens = dict(composed.tokens)
-        text = ""
-
-        def write(piece: str) -> None:
-            nonlocal text
-            text += piece
-            work.show(Draft(text=text))
-
+        writer = Writer(
+            model=self.model,
+            prompts=work.prompts,
+            composed=work.came.shown(composed),
+            question=work.question,
+            language=work.situation.language,
+            now=now,
+            show=work.show,
+        )
         async with self._admission.slot(work.session.address):
-            completion = await self.model.generate(composed.messages, write=write)
+            written = await writer.write()
+        completion, work.guarded = written.completion, written.guarded
         work.model = completion.model
         if completion.prompt_tokens and completion.reply_tokens:
             work.tokens |= {"prompt": completion.prompt_tokens, "reply": completion.reply_tokens}
-            self._calibration.observe(completion.model, composed.messages, completion.prompt_tokens)
-        return _Said("answer", completion.text, quoted.sources(composed.passages))
+        if completion.prompt_tokens and completion.reply_tokens and not work.came.pictures:
+            self._calibration.observe(completion.model, written.messages, completion.prompt_tokens)
+        if not written.text:
+            return None
+        return _Said("answer", written.text, quoted.sources(composed.passages))
 
     def _turn(self, messages: Sequence[Message], work: _Work, said: _Said) -> Turn:
         identity = uuid4().hex
         last = messages[-1]
-        return Turn(
+        turn = Turn(
             id=identity,
             address=last.address,
             messages=tuple(messages),
@@ -303,15 +368,16 @@ class Brain:
             emotion=work.emotion,
             confidence=work.found.confidence if work.found else None,
             passages=work.found.passages if work.found else (),
-            exceptions=work.exceptions,
             model=work.model,
-            variant=self.prompts.version,
+            variant=work.prompts.variant(last.address),
             layers=work.layers,
             dropped=work.dropped,
+            guarded=work.guarded,
             tokens=work.tokens,
             timings=work.timings,
             failure=work.failure,
         )
+        return work.verdict.on(turn)
 
     def _disclosure(self, language: str) -> str:
         return self.prompts.phrase("disclosure.first", language if language in SERVED else "en")

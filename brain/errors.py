@@ -4,7 +4,8 @@ SangdamError                 one clear line for whoever is addressed
 ├── ConfigError              sangdam.yaml or the environment is wrong        -> operator
 ├── PromptError              a file under prompts/ is wrong                  -> operator
 ├── KnowledgeError           the knowledge base cannot be read or built      -> operator
-│   └── DocumentError        one document cannot be read                     -> reload report
+│   ├── DocumentError        one document cannot be read                     -> reload report
+│   └── IndexBusy            another process or task is writing the index    -> tried later
 ├── StoreError               the database cannot be opened or is too new     -> operator
 ├── ChannelDown              a channel cannot send just now; nothing was sent -> tried again
 └── BrainError               a turn failed; names the phrase the customer hears
@@ -37,6 +38,10 @@ class KnowledgeError(SangdamError):
 
 class DocumentError(KnowledgeError):
     """One document cannot be read; the others are."""
+
+
+class IndexBusy(KnowledgeError):
+    """Somebody else is writing the index just now."""
 
 
 class StoreError(SangdamError):

@@ -60,3 +60,11 @@ async def listens(host: str) -> bool:
     except (OSError, ValueError, TimeoutError):
         return True
     return True
+
+
+def refused(failure: BaseException) -> bool:
+    """Whether the machine answered at once that nobody listens there."""
+    cause: BaseException | None = failure
+    while cause is not None and not isinstance(cause, ConnectionRefusedError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None

@@ -52,6 +52,14 @@ class _SmallTalk(BaseModel):
     filler: list[Pattern] = []
 
 
+class _Standing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    delivery: list[Pattern] = []
+    refund: list[Pattern] = []
+    comparison: list[Pattern] = []
+
+
 class _File(BaseModel):
     """The file: one section for each intent, the earlier first where two are equally likely."""
 
@@ -65,6 +73,7 @@ class _File(BaseModel):
     product: _Words
     greeting: _Words
     small_talk: _SmallTalk
+    standing: _Standing = _Standing()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +82,7 @@ class Intents:
 
     _words: Mapping[str, Sequence[tuple[re.Pattern[str], int]]]
     _small_talk: Mapping[str, Callable[[str], re.Match[str] | None]]
+    _standing: Mapping[str, Callable[[str], re.Match[str] | None]]
 
     @classmethod
     def load(cls, path: Path) -> Intents:
@@ -94,6 +104,11 @@ class Intents:
                 "greeting": _only(talk.greeting, talk.filler),
                 "closing": _only(talk.closing, talk.filler),
             },
+            _standing={
+                topic: _only(patterns, [*talk.filler, *talk.greeting])
+                for topic, patterns in file.standing
+                if patterns
+            },
         )
 
     def classify(self, text: str) -> str:
@@ -112,12 +127,18 @@ class Intents:
 
     def needs_no_knowledge(self, text: str) -> str | None:
         """greeting, thanks or closing if the message is nothing else, None if it may be more."""
-        if len(text) > LONGEST_SMALL_TALK:
-            return None
-        said = re.sub(r"[\W_]+", " ", _folded(text)).strip()
-        if not said:
-            return None
-        return next((name for name, only in self._small_talk.items() if only(said)), None)
+        return _alone(text, self._small_talk)
+
+    def standing(self, text: str) -> str | None:
+        """delivery, refund or comparison if the message asks for just that in general."""
+        return _alone(text, self._standing)
+
+
+def _alone(text: str, kinds: Mapping[str, Callable[[str], re.Match[str] | None]]) -> str | None:
+    if len(text) > LONGEST_SMALL_TALK:
+        return None
+    said = re.sub(r"[\W_]+", " ", _folded(text)).strip()
+    return next((name for name, only in kinds.items() if only(said)), None) if said else None
 
 
 def _folded(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from brain.budget import Budget, Compression, compression
@@ -16,7 +16,7 @@ EXAMPLES = 2
 SHORTEST_PASSAGE = 80
 """Tokens below which a passage is not worth cutting down to."""
 
-_TEMPLATE_TOKENS = (
+TEMPLATE_TOKENS = (
     r"<[|｜][^<>\n]{0,40}[|｜]>|\[\|[^\[\]\n]{0,40}\|\]|\[/?INST\]|</?SYS>|\[gMASK\]"
     r"|</?(?:start_of_turn|end_of_turn|im_start|im_end|bos|eos|pad|unk|sop|eop|s|unused\d{1,4}"
     r"|system|user|assistant|think|thinking|tool_call|tool_response)\s{0,3}/?>"
@@ -30,7 +30,7 @@ class Defuser:
     def __init__(self, frame: Frame) -> None:
         fences = "|".join(re.escape(name) for name in (frame.data_fence, frame.words_fence))
         self._forged = re.compile(
-            rf"{_TEMPLATE_TOKENS}|</?\s{{0,3}}(?:{fences})[^<>\n]{{0,40}}>?", re.IGNORECASE
+            rf"{TEMPLATE_TOKENS}|</?\s{{0,3}}(?:{fences})[^<>\n]{{0,40}}>?", re.IGNORECASE
         )
 
     def __call__(self, text: str) -> str:
@@ -74,9 +74,11 @@ class LastMessage:
         now: datetime,
         marker: str,
         level: Compression,
+        adjusted: Collection[str] = (),
     ) -> None:
         """`level` is that of the rules that are said in any case; `marker` closes the fences."""
         self._parts = parts
+        self._adjusted = ("", *adjusted)
         self._defuse = defuse
         self._situation = situation
         self._marker = marker
@@ -139,7 +141,7 @@ class LastMessage:
     def _place_guides(self, room: Room, level: Compression, keeps: Sequence[Keep]) -> None:
         for keep in keeps:
             for module in self._parts.modules:
-                if module.priority == keep and holds(module.when, self._situation):
+                if module.priority == keep and self._wanted(module):
                     name = f"module:{module.name}"
                     wordings = (self._module(module, at) for at in (level, "core"))
                     if text := room.place("modules", name, *wordings):
@@ -148,11 +150,14 @@ class LastMessage:
             for example in self._parts.examples:
                 if len(self._examples) == EXAMPLES:
                     break
-                if example.priority == keep and holds(example.when, self._situation):
+                if example.priority == keep and self._wanted(example):
                     name = f"example:{example.name}"
                     if text := room.place("examples", name, self._example(example)):
                         self._examples.append(text)
                         self.names.append(name)
+
+    def _wanted(self, part: Module | Example) -> bool:
+        return part.adjustment in self._adjusted and holds(part.when, self._situation)
 
     def _module(self, module: Module, level: Compression) -> str:
         lines = [

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from brain import installed
 from brain.breaker import Breaker
@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FOUND_FOR = 30.0
-"""Seconds for which the model that was found is taken to be there still."""
-AWAKE_FOR = 60.0
-"""Seconds for which a model that spoke is taken to be in memory still."""
+FOUND_FOR, AWAKE_FOR = 30.0, 60.0
+"""Seconds for which a model that was found is taken to be there still; one that spoke, in memory."""
 LONGEST_LOAD = 300.0
-"""Seconds after which a load counts as lost, which is how long the server itself bears a stalled one."""
+"""Seconds after which a load counts as lost, as with the server itself."""
 BUSY_WAITS = (0.3, 0.8)
 """Seconds, give or take a half, before a busy server is asked again."""
 SUGGESTED = "qwen3:8b"
@@ -95,16 +93,14 @@ class Model:
         timeouts: Timeouts = Timeouts(),
         fallback: str = "",
     ) -> None:
-        self._host = host
-        self._name = name
-        self._fallback = fallback
+        self._host, self._name, self._fallback = host, name, fallback
         self._options = {"num_ctx": num_ctx, "num_predict": num_predict, "temperature": temperature}
-        self._keep_alive = keep_alive
-        self._timeouts = timeouts
+        self._keep_alive, self._timeouts = keep_alive, timeouts
         self._found = ("", 0.0)
         self._server = Breaker(*_COUNTED)
         self._breakers = defaultdict[str, Breaker](partial(Breaker, *_COUNTED))
         self._unthinking: set[str] = set()
+        self._sighted: dict[str, bool] = {}
         self._awake: dict[str, float] = {}
         self._loads: dict[str, asyncio.Task[None]] = {}
         self._warming: asyncio.Task[None] | None = None
@@ -128,7 +124,7 @@ class Model:
         raise ModelUnavailable(f"{self._host} has {missing}: run `ollama pull {wanted}`")
 
     async def generate(
-        self, messages: Sequence[Mapping[str, str]], *, write: Callable[[str], None]
+        self, messages: Sequence[Mapping[str, Any]], *, write: Callable[[str], None]
     ) -> Completion:
         """The model's answer to `messages`; `write` gets each piece as it comes.
 
@@ -152,6 +148,18 @@ class Model:
             log.warning("model %s failed (%s): trying %s", name, failure, self._fallback)
         return await self._attempt(self._fallback, messages, show, deadline)
 
+    async def sees(self) -> bool:
+        """Whether the model in use takes pictures; False while nobody can say."""
+        with suppress(TimeoutError, ModelError):
+            name = await self.find()
+            if name not in self._sighted:
+                async with asyncio.timeout(2 * self._timeouts.connect):
+                    with self._faults(name):
+                        shown = await self._client().show(name)
+                self._sighted[name] = "vision" in (shown.capabilities or ())
+            return self._sighted[name]
+        return False
+
     async def warm(self) -> None:
         """Starts to load the model and returns; the load has no deadline, its failure is only logged."""
         if self._warming is None or self._warming.done():
@@ -170,7 +178,7 @@ class Model:
     async def _attempt(
         self,
         name: str,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         write: Callable[[str], None],
         deadline: float,
     ) -> Completion:
@@ -184,7 +192,7 @@ class Model:
     async def _patiently(
         self,
         name: str,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         write: Callable[[str], None],
         deadline: float,
     ) -> Completion:
@@ -201,7 +209,7 @@ class Model:
     async def _answer(
         self,
         name: str,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         write: Callable[[str], None],
         deadline: float,
     ) -> Completion:
@@ -239,7 +247,7 @@ class Model:
         )
 
     async def _parts(
-        self, name: str, messages: Sequence[Mapping[str, str]], deadline: float
+        self, name: str, messages: Sequence[Mapping[str, Any]], deadline: float
     ) -> AsyncGenerator[ollama.ChatResponse, None]:
         """The objects of the stream, up to the one that says that it is done."""
         stream = await self._client().chat(
@@ -366,7 +374,7 @@ class Model:
             raise self._refusal(name, refusal) from refusal
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as failure:
             self._found = ("", 0.0)
-            kind = ModelUnavailable if _refused(failure) else _Unreachable
+            kind = ModelUnavailable if installed.refused(failure) else _Unreachable
             raise kind(f"no Ollama server at {self._host}") from failure
         except httpx.HTTPError as failure:
             raise ModelBroken(f"{name}: connection lost ({type(failure).__name__})") from failure
@@ -390,11 +398,3 @@ class Model:
                 return _ThinkingUnknown(said)
             case _:
                 return ModelBroken(said)
-
-
-def _refused(failure: BaseException) -> bool:
-    """Whether the machine answered at once that nobody listens there."""
-    cause: BaseException | None = failure
-    while cause is not None and not isinstance(cause, ConnectionRefusedError):
-        cause = cause.__cause__ or cause.__context__
-    return cause is not None

@@ -24,6 +24,7 @@ Daypart = Literal["morning", "business", "evening", "night"]
 Level = Literal["high", "medium", "low"]
 EmotionLabel = Literal["angry", "anxious", "sad", "satisfied", "neutral"]
 CustomerKind = Literal["new", "returning", "vip"]
+Attention = Literal["", "log", "staff"]
 Outcome = Literal["delivered", "refused", "unknown", "parked", "pending"]
 
 
@@ -61,6 +62,8 @@ class Attachment:
     """Bytes, if known."""
     url: str = ""
     """Where the channel keeps it."""
+    content: str = ""
+    """Name under which we keep it for a while; empty if we do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +244,8 @@ class Situation:
     """How many earlier messages of the conversation asked the same."""
     confidence: Level = "low"
     """Of retrieval."""
+    exception: str = ""
+    """Handler of the exception matrix that has its say before the answer, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +271,13 @@ class Turn:
     passages: tuple[Passage, ...] = ()
     """What retrieval found, best first."""
     exceptions: tuple[str, ...] = ()
-    """Handlers of the exception matrix that applied."""
+    """Handlers of the exception matrix that applied, by priority."""
+    follow_ups: tuple[str, ...] = ()
+    """What those handlers want done afterwards."""
+    escalation: str = ""
+    """Handler because of which a person should take over; empty if none should."""
+    attention: Attention = ""
+    """How loudly it is reported: `staff` are told at once, `log` on a line of its own."""
     handoff: str = "bot"
     """bot, waiting, person, returning."""
     model: str = ""
@@ -277,6 +288,8 @@ class Turn:
     """Names of the prompt parts that were used."""
     dropped: tuple[str, ...] = ()
     """Prompt parts left out for want of room."""
+    guarded: tuple[str, ...] = ()
+    """What the output guard put right (`terms`, `polite` ...) or refused (`refused: figures: 3일`)."""
     tokens: Mapping[str, int] = field(default_factory=dict)
     """Tokens by part, and `prompt` and `reply` as the model counted them."""
     timings: Mapping[str, float] = field(default_factory=dict)

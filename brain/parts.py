@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from brain.adjustments import Adjustments
 from brain.budget import Compression
 from brain.conditions import Condition
 
@@ -64,6 +65,8 @@ class Module:
     """When it is wanted."""
     rules: tuple[Rule, ...]
     """In the order of the file."""
+    adjustment: str = ""
+    """The adjustment that must be on for it; empty: always."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,8 @@ class Example:
     """What the customer says."""
     assistant: str
     """How it is answered."""
+    adjustment: str = ""
+    """The adjustment that must be on for it; empty: always."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +135,8 @@ class PromptSet:
     """Conditional guides."""
     examples: tuple[Example, ...]
     """Few-shot examples."""
+    adjustments: Adjustments
+    """What measured values switch on and off."""
     frame: Frame
     """The words between."""
     facts: tuple[str, ...]

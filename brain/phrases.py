@@ -10,6 +10,8 @@ from brain.errors import PromptError
 from brain.facts import Facts, fields, shown, suggest
 from brain.strict import Document
 
+STANDING = "standing."
+"""Phrases that begin like this are left out when a fact that they need is not known."""
 LANGUAGES = ("ko", "en")
 """The first is the reference: the other must have every phrase of it."""
 
@@ -32,15 +34,6 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "abstained.closed": (),
     "abstained.nothing": (),
     "abstained.near": ("headings",),
-    "exceptions.system_error": (),
-    "exceptions.invalid_input_empty": (),
-    "exceptions.invalid_input_too_long": ("limit",),
-    "exceptions.language_barrier": (),
-    "exceptions.technical_limitation": (),
-    "exceptions.maintenance_mode": (),
-    "exceptions.quota_exceeded": (),
-    "exceptions.out_of_scope": (),
-    "exceptions.ambiguous_request": (),
     "busy.queue": ("ahead",),
     "busy.slow_down": (),
     "delivery.again": (),
@@ -137,6 +130,12 @@ class Phrases:
         }
         return cls({language: file.fill(facts, slots) for language, file in files.items()})
 
+    def standing(self, topic: str, language: str) -> str | None:
+        """The standing answer on `topic`; None where there is none, or not without facts."""
+        texts = self._texts.get(language or LANGUAGES[0], self._texts["en"])
+        text = texts.get(f"{STANDING}{topic}")
+        return None if text is None else text.format_map({})
+
     def text(self, name: str, language: str, slots: Mapping[str, object]) -> str:
         """The phrase `name` with `slots` put in. Raises PromptError if either is unknown."""
         texts = self._texts.get(language or LANGUAGES[0], self._texts["en"])
@@ -206,6 +205,8 @@ class _File:
                     raise self._fault(name, at, wrong) from None
                 if done is not None:
                     usable.append(done)
+            if not usable and name.startswith(STANDING):
+                continue
             if not usable:
                 raise self._fault(
                     name, len(texts) - 1, "add an alternative that needs no absent company fact"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from brain.adjustments import Adjustments
 from brain.conditions import conditions
 from brain.errors import PromptError
 from brain.facts import Facts, fields, suggest
@@ -78,6 +79,7 @@ class _ModuleFile(_Strict):
     title: str
     priority: Keep = "P1"
     when: dict[str, Any]
+    adjustment: Id | None = None
     rules: list[_Rule]
 
 
@@ -85,6 +87,7 @@ class _ExampleFile(_Strict):
     example: Id
     priority: Keep = "P2"
     when: dict[str, Any]
+    adjustment: Id | None = None
     customer: str
     assistant: str
 
@@ -117,26 +120,40 @@ class _FrameFile(_Strict):
 class Reader:
     """Reads the files of a folder into parts, facts put in."""
 
-    def __init__(self, folder: Path, facts: Facts) -> None:
+    def __init__(self, folder: Path, facts: Facts, overlay: Path | None = None) -> None:
+        """Files of `overlay` stand before those of `folder` with the same name."""
         self._folder = folder
+        self._overlay = overlay
         self._facts = facts
+        self._adjustments = Adjustments.load(folder)
         self._worded: set[str] = set()
+        self._switched: set[str] = set()
 
     def parts(self, persona: str) -> PromptSet:
         """Everything that the model reads. Raises PromptError with file, line and what to write."""
         examples = (self.example(path) for path in self.files("examples"))
         layers = self.layers(persona)
-        return PromptSet(
+        parts = PromptSet(
             layers=layers,
             modules=tuple(self.module(path) for path in self.files("modules")),
             examples=tuple(example for example in examples if example),
+            adjustments=self._adjustments,
             frame=self.frame(self._folder / "frame.yaml"),
             facts=tuple(self._facts.lines(without=self._worded)),
         )
+        self._adjustments.check_used(self._folder, self._switched)
+        return parts
 
     def files(self, kind: str) -> list[Path]:
         """The YAML files of a subfolder, in order."""
-        return sorted((self._folder / kind).glob("*.yaml"))
+        found = {path.name: path for path in (self._folder / kind).glob("*.yaml")}
+        if self._overlay:
+            found |= {path.name: path for path in (self._overlay / kind).glob("*.yaml")}
+        return [found[name] for name in sorted(found)]
+
+    def _path(self, kind: str, name: str) -> Path:
+        own = self._overlay / kind / name if self._overlay else None
+        return own if own and own.is_file() else self._folder / kind / name
 
     def layers(self, persona: str) -> tuple[Layer, ...]:
         """The six layers as `persona` changes them."""
@@ -148,9 +165,7 @@ class Reader:
         rules: dict[tuple[int, str], tuple[_Rule, Document, Place]] = {}
         titles: dict[int, str] = {}
         for number, name in enumerate(LAYERS, 1):
-            document = Document(
-                self._folder / "layers" / f"{number}_{name}.yaml", error=PromptError
-            )
+            document = Document(self._path("layers", f"{number}_{name}.yaml"), error=PromptError)
             file = document.parse(_LayerFile)
             if (file.layer, file.name) != (number, name):
                 raise document.fault(("layer",), f"this file is layer {number}, {name}")
@@ -188,7 +203,7 @@ class Reader:
         seen: list[str] = []
         following: str | None = persona
         while following:
-            document = Document(self._folder / "personas" / f"{following}.yaml", error=PromptError)
+            document = Document(self._path("personas", f"{following}.yaml"), error=PromptError)
             file = document.parse(_PersonaFile)
             if file.persona != following:
                 raise document.fault(("persona",), f"this file is the persona {following!r}")
@@ -247,6 +262,7 @@ class Reader:
             priority=file.priority,
             when=conditions(document, ("when",), file.when),
             rules=self._rules(entries, dynamic=True),
+            adjustment=self._adjustment(document, file.adjustment),
         )
 
     def example(self, path: Path) -> Example | None:
@@ -264,7 +280,15 @@ class Reader:
             when=when,
             customer=customer,
             assistant=assistant,
+            adjustment=self._adjustment(document, file.adjustment),
         )
+
+    def _adjustment(self, document: Document, name: str | None) -> str:
+        if name and name not in self._adjustments.names:
+            near = suggest(name, self._adjustments.names)
+            raise document.fault(("adjustment",), f"unknown adjustment {name!r}; {near}")
+        self._switched.add(name or "")
+        return name or ""
 
     def frame(self, path: Path) -> Frame:
         """The words between the parts."""

@@ -2,43 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 
+from brain.adjustments import Adjustments
 from brain.budget import Budget
 from brain.compose import Composed, Composer
-from brain.facts import Facts
+from brain.errors import PromptError
+from brain.facts import Facts, suggest
+from brain.leak import Secrets
+from brain.matrix import Matrix
 from brain.memory import Session
-from brain.messages import Passage, Situation
+from brain.messages import Address, Passage, Situation
 from brain.parts import PromptSet
 from brain.phrases import Phrases
 from brain.prompt_files import Reader
+from brain.terms import Terms
+from brain.variants import Experiment, PromptFiles
 
 
 class Prompts:
     """A loaded prompt set: phrases for customers, composed prompts for the model."""
 
-    def __init__(self, parts: PromptSet, phrases: Phrases, version: str) -> None:
+    def __init__(
+        self,
+        parts: PromptSet,
+        phrases: Phrases,
+        matrix: Matrix,
+        version: str,
+        *,
+        terms: Terms,
+        public: Sequence[str] = (),
+        experiment: Experiment | None = None,
+        variants: Mapping[str, PromptSet] | None = None,
+    ) -> None:
+        """`variants` holds what is read to customers of each variant of `experiment`, by its name.
+
+        `public` is what the company says of itself.
+        """
         self.version = version
-        """Short hash of every file, the persona and the facts."""
+        """Id of the set: a short hash of every file and the persona."""
+        self.experiment = experiment
+        """What divides the customers; None: all get the same."""
+        self.adjustments: Adjustments = parts.adjustments
+        """What measured values switch on and off."""
+        self.adjusted: Collection[str] = frozenset()
+        """Names of the adjustments that are on; set from outside, as measured."""
+        self.matrix = matrix
+        """What is said and done when a message is no plain question."""
+        self.terms = terms
+        """The words that answers keep to."""
+        self.public = (*public, *_knowledge(parts))
+        """What every answer may rest on: the company's facts, and what layer 2 says in numbers."""
+        self.secrets = Secrets([parts, *(variants or {}).values()], public)
+        """What must not stand in an answer."""
         self._phrases = phrases
         self._composer = Composer(parts)
+        self._composers = {name: Composer(own) for name, own in (variants or {}).items()}
 
     @classmethod
     def load(cls, folder: Path, facts: Facts, *, persona: str = "base") -> Prompts:
         """Read the prompt set in `folder`. Raises PromptError with file, line and what to write."""
         parts = Reader(folder, facts).parts(persona)
         phrases = Phrases.load(folder / "phrases", facts)
-        return cls(parts, phrases, _version(folder, facts, persona))
+        matrix = Matrix.load(folder, facts)
+        experiment = Experiment.load(folder)
+        variants = {
+            each.name: Reader(
+                folder, facts, overlay=folder / each.overlay if each.overlay else None
+            ).parts(each.persona or persona)
+            for each in (experiment.variants if experiment else ())
+        }
+        version = PromptFiles.read(folder, persona).id
+        return cls(
+            parts,
+            phrases,
+            matrix,
+            version,
+            terms=Terms.load(folder / "terms.yaml", facts),
+            public=facts.lines(),
+            experiment=experiment,
+            variants=variants,
+        )
 
     def phrase(self, name: str, language: str = "ko", /, **slots: object) -> str:
         """The phrase `name` (`quoted.answer`) in Korean or English, English for other languages.
 
+        `exceptions.system_error` is what that handler of the exception matrix says.
         Raises PromptError for an unknown name or a missing slot.
         """
+        section, _, handler = name.partition(".")
+        if section == "exceptions":
+            return self.matrix.text(handler, language, **slots)
         return self._phrases.text(name, language, slots)
+
+    def names(self, names: Iterable[str], language: str) -> tuple[str, ...]:
+        """Those of `names` that the rules for words would change."""
+        return tuple(name for name in names if self.terms.reworded(name, language) != name)
+
+    def standing(self, topic: str, language: str) -> str | None:
+        """The standing answer to one of the commonest questions; None if there is none."""
+        return self._phrases.standing(topic, language)
+
+    def variant(self, address: Address) -> str:
+        """What this customer gets: `version`, or `version:experiment.variant` in an experiment."""
+        if self.experiment is None:
+            return self.version
+        return f"{self.version}:{self.experiment.name}.{self.experiment.of(address).name}"
 
     def compose(
         self,
@@ -50,9 +121,19 @@ class Prompts:
         now: datetime,
         budget: Budget,
         marker: str = "",
+        variant: str = "",
     ) -> Composed:
-        """The prompt of one turn; see `Composer.compose`."""
-        return self._composer.compose(
+        """The prompt of one turn; see `Composer.compose`.
+
+        `variant` names one of the experiment's, else it is that of the session's customer.
+        """
+        if not variant and self.experiment:
+            variant = self.experiment.of(session.address).name
+        if variant and variant not in self._composers:
+            near = suggest(variant, list(self._composers))
+            raise PromptError(f"unknown variant {variant!r}; {near}")
+        composer = self._composers[variant] if variant else self._composer
+        return composer.compose(
             situation=situation,
             session=session,
             question=question,
@@ -60,11 +141,11 @@ class Prompts:
             now=now,
             budget=budget,
             marker=marker,
+            adjusted=self.adjusted,
         )
 
 
-def _version(folder: Path, facts: Facts, persona: str) -> str:
-    digest = sha256(f"{persona}\n{facts.digest()}\n".encode())
-    for path in [*sorted(folder.glob("*/*.yaml")), folder / "frame.yaml"]:
-        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:10]
+def _knowledge(parts: PromptSet) -> tuple[str, ...]:
+    layer = next(each for each in parts.layers if each.name == "knowledge")
+    texts = (text for rule in layer.rules for text in rule.texts.values())
+    return tuple(text for text in texts if any(map(str.isdecimal, text)))

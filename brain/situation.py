@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -15,6 +16,8 @@ from brain.messages import CustomerKind, Emotion, Level, Situation
 
 ASKED_AGAIN: Final = 0.6
 """Share of letter pairs (Dice) from which two messages ask the same."""
+SERVED: Final = ("ko", "en")
+"""Languages in which answers are given."""
 LOOKED_BACK: Final = 20
 """Earlier messages of the conversation among which repeats are looked for."""
 
@@ -86,6 +89,13 @@ def _customer(session: Session, returning: bool) -> CustomerKind:
     if session.profile.get("customer") == "vip":
         return "vip"
     return "returning" if returning else "new"
+
+
+def felt(session: Session, situation: Situation) -> Session:
+    """The session that knows how many of its latest messages in a row were angry."""
+    before = session.profile.get("angry", 0)
+    now = before + 1 if situation.emotion == "angry" else 0
+    return session if now == before else replace(session, profile={**session.profile, "angry": now})
 
 
 def repeats(text: str, session: Session) -> int:

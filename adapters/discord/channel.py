@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
@@ -17,6 +18,7 @@ from discord.utils import snowflake_time
 from adapters.base import Accept, Capabilities
 from adapters.discord import incoming, outgoing
 from adapters.discord.connection import Budget, Connection, SlashCommand
+from adapters.discord.missed import Known, Missed, nowhere
 from adapters.discord.sending import (
     BAD_TOKEN,
     UNKNOWN_INTERACTION,
@@ -27,6 +29,7 @@ from adapters.discord.sending import (
     Sender,
     Unheard,
 )
+from adapters.files import Files, Keep, forget
 from brain.errors import ChannelDown, ConfigError, StoreError
 from brain.messages import Address, Draft, Event, Message, Receipt, Reply
 
@@ -91,22 +94,27 @@ class Discord:
         mentions_only: bool = False,
         threads: bool = False,
         commands: Sequence[SlashCommand] = (),
+        known: Known = nowhere,
+        keep: Keep = forget,
     ) -> None:
         """`texts` holds the phrases in `TEXTS`, looked up at each use. Without a `gateway` the REST
         server is asked for it. `mentions_only` needs no privileged intent, and reads only direct
-        messages and what mentions us. `threads` opens one for each question in a channel."""
+        messages and what mentions us. `threads` opens one for each question in a channel. `known` are
+        the places where something may have been missed since an earlier run. `keep` keeps files."""
         self._token = token
         self._texts = texts
         self._api_base, self._gateway = api_base, gateway
         self._mentions_only, self._threads = mentions_only, threads
         self._commands = commands
         self._announced = False
+        self._missed = Missed(known)
         self._budget = Budget()
         self._connection: Connection | None = None
         self._heard: float | None = None
         # What was asked before may have been answered by an earlier run; clocks differ a little.
         self._since = datetime.now(UTC) + timedelta(seconds=10)
-        self._inbox: deque[tuple[Event, str]] = deque()
+        self._files = Files(keep, partial(incoming.content, api_base))
+        self._inbox: deque[tuple[asyncio.Task[Event], str]] = deque()
         self._arrived = asyncio.Event()
         self._thanking: set[asyncio.Task[None]] = set()
         self._tokens: Recent[str, tuple[str, float]] = Recent()
@@ -132,6 +140,8 @@ class Discord:
             hears=self._hear,
             on_message=self._message,
             on_interaction=self._interaction,
+            on_begin=self._missed.begin,
+            on_ready=self._ready,
         )
         self._connection = connection
         self._hear()
@@ -158,6 +168,7 @@ class Discord:
             self._connection = None
             self._announced |= connection.announced
             handing_in.cancel()
+            await self._missed.stop()
             drafts, self._drafts = list(self._drafts.values()), {}
             closing = [asyncio.create_task(each.close()) for each in drafts]
             await connection.end(CLOSES_WITHIN)
@@ -166,9 +177,19 @@ class Discord:
     def _hear(self) -> None:
         self._heard = time.monotonic()
 
+    async def _ready(self) -> None:
+        if self._connection is not None:
+            await self._missed.ready(self._connection, self._take_in)
+
     async def _message(self, message: discord.Message) -> None:
+        if not await self._missed.over(message.id):
+            await self._take_in(message)
+
+    async def _take_in(self, message: discord.Message) -> None:
         sender, me = self._sender(), self._me()
-        if sender is None or not incoming.meant(message, me):
+        ours = incoming.meant(message, me)
+        self._missed.saw(message.channel.id, message.id, ours=ours)
+        if sender is None or not ours:
             return
         conversation = message.channel.id
         if self._threads and isinstance(message.channel, discord.TextChannel):
@@ -208,7 +229,8 @@ class Discord:
         self._take(event, token)
 
     def _take(self, event: Event, token: str = "") -> None:
-        self._inbox.append((event, token))
+        # Its files are had now, for their addresses expire, whatever is handed in before it.
+        self._inbox.append((asyncio.create_task(self._files.kept(event)), token))
         self._arrived.set()
 
     async def _hand_in(self, accept: Accept) -> None:
@@ -216,8 +238,8 @@ class Discord:
         while True:
             self._arrived.clear()
             while self._inbox:
-                event, token = self._inbox[0]
-                if await self._accepted(accept, event) and token:
+                whole, token = self._inbox[0]
+                if await self._accepted(accept, await asyncio.shield(whole)) and token:
                     thanking = asyncio.create_task(self._thank(token))
                     self._thanking.add(thanking)
                     thanking.add_done_callback(self._thanking.discard)
@@ -254,7 +276,8 @@ class Discord:
 
     async def deliver(self, address: Address, reply: Reply) -> Receipt:
         """Send the reply, in the place of its draft if there is one; again means once."""
-        drafting = self._drafts.pop(address, None)
+        # A command is answered beside the answer being written.
+        drafting = None if reply.kind == "command" else self._drafts.pop(address, None)
         if drafting is not None:
             await drafting.close()
         parts = outgoing.parts(reply, self._texts)
@@ -303,8 +326,12 @@ class Discord:
         await sender.send(channel, parts, progress, reply=reply.id, reference=reference)
         return None
 
-    async def show(self, address: Address, draft: Draft) -> None:
+    async def show(self, address: Address, draft: Draft | None) -> None:
         """Show the reply so far in a message that grows, edited at most every 1.2 seconds."""
+        if draft is None:
+            if drafting := self._drafts.pop(address, None):
+                await drafting.withdraw()
+            return
         if self._sender() is None or not address.conversation.isdecimal():
             return
         drafting = self._drafts.get(address)

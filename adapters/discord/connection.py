@@ -148,8 +148,14 @@ class Connection(discord.Client):
         hears: Callable[[], None],
         on_message: Callable[[discord.Message], Awaitable[None]],
         on_interaction: Callable[[discord.Interaction[Any]], Awaitable[None]],
+        on_begin: Callable[[], None],
+        on_ready: Callable[[], Awaitable[None]],
     ) -> None:
-        """`read_all` asks for the content of messages that do not mention us, which is privileged."""
+        """`read_all` asks for the content of messages that do not mention us, which is privileged.
+
+        `on_begin` hears of a new session before anything that happens in it, `on_ready` once its
+        places are known.
+        """
         intents = discord.Intents.none()
         intents.guilds = intents.guild_messages = intents.dm_messages = True
         intents.message_content = read_all
@@ -171,12 +177,16 @@ class Connection(discord.Client):
         self._hears = hears
         self._on_message = on_message
         self._on_interaction = on_interaction
+        self._on_begin = on_begin
+        self._on_ready = on_ready
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         """As the library; frames are signs of life and no more."""
         if event == "socket_raw_receive":
             self._hears()
-        elif event != "socket_raw_send":
+        elif event == "connect":
+            self._on_begin()
+        elif event != "socket_raw_send" and not self.is_closed():
             super().dispatch(event, *args, **kwargs)
 
     async def setup_hook(self) -> None:
@@ -201,6 +211,9 @@ class Connection(discord.Client):
         self._budget.take()
         if not initial:
             await asyncio.sleep(IDENTIFY_SECONDS)
+
+    async def on_ready(self) -> None:
+        await self._on_ready()
 
     async def on_message(self, message: discord.Message) -> None:
         await self._on_message(message)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from datetime import UTC
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import discord
 
 from adapters.discord.outgoing import choice_of, vote_of
+from adapters.files import over_http
 from brain.messages import Action, Address, Attachment, AttachmentKind, Event, Message
 
 CHANNEL: Final = "discord"
+_FILES: Final = ("cdn.discordapp.com", "media.discordapp.net")
 _SAID: Final = (discord.MessageType.default, discord.MessageType.reply)
 
 
@@ -91,6 +95,16 @@ def _address(interaction: discord.Interaction[Any]) -> Address:
         conversation=str(interaction.channel_id),
         user=str(interaction.user.id),
     )
+
+
+async def content(api_base: str, attachment: Attachment) -> AsyncIterator[bytes]:
+    """The content of a file. Raises ValueError for one that is not where Discord keeps them."""
+    there, ours = urlsplit(attachment.url), urlsplit(api_base)
+    known = there.scheme == "https" and there.netloc in _FILES
+    if not known and (there.scheme, there.netloc) != (ours.scheme, ours.netloc):
+        raise ValueError("not a place where Discord keeps files")
+    async for piece in over_http(attachment.url):
+        yield piece
 
 
 def _attachment(attachment: discord.Attachment) -> Attachment:

@@ -104,6 +104,11 @@ class Sender:
         route = Route("PATCH", path, channel_id=channel, message_id=message)
         await call(self._rest, route, full)
 
+    async def delete(self, channel: str, message: str) -> None:
+        """Take a message back."""
+        path = "/channels/{channel_id}/messages/{message_id}"
+        await call(self._rest, Route("DELETE", path, channel_id=channel, message_id=message))
+
     async def type(self, channel: str) -> None:
         """Show for a while that somebody is writing."""
         await call(self._rest, Route("POST", "/channels/{channel_id}/typing", channel_id=channel))
@@ -264,6 +269,14 @@ class Drafting:
         """Show nothing more; `progress` then says what became of it."""
         self._stop_typing()
         await self._sketch.close()
+
+    async def withdraw(self) -> None:
+        """Show nothing more, and nothing of what was shown."""
+        await self.close()
+        sender = self._sender()
+        if sender is not None and self.progress.draft:
+            with suppress(Refused, Unheard, ChannelDown):  # somebody else may have removed it
+                await sender.delete(self._channel, self.progress.draft)
 
     def _stop_typing(self) -> None:
         if self._typing is not None:

@@ -120,7 +120,7 @@ class Http:
         finally:
             self._accept = None
 
-    async def show(self, address: Address, draft: Draft) -> None:
+    async def show(self, address: Address, draft: Draft | None) -> None:
         """Nothing: a request has one answer."""
 
     # ---- answers
@@ -155,6 +155,8 @@ class Http:
         return receipt
 
     def _park(self, address: Address, reply: Reply, reason: str) -> Receipt:
+        if reply.kind == "silent":  # it only tells an open request that nothing comes
+            return Receipt(outcome="refused", reason=reason)
         self._parked.put(address, reply)
         return Receipt(outcome="parked", reason=reason)
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import mimetypes
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -85,11 +85,11 @@ def in_group(address: Address) -> bool:
     return address.conversation != address.user
 
 
-def read(body: bytes, *, request_id: str, seconds: float) -> Call:
+def read(body: bytes, *, request_id: str, seconds: float, hosts: Sequence[str] = ()) -> Call:
     """The call in `body`. Raises ValueError when there is no telling who says what.
 
     `request_id` is its `X-Request-Id`; without one, the same words of the same person within the
-    same second, of which `seconds` is the time, are the same call.
+    same second, of which `seconds` is the time, are the same call. `hosts` as in `keeps_photos`.
     """
     try:
         whole = _record(json.loads(body))
@@ -104,8 +104,8 @@ def read(body: bytes, *, request_id: str, seconds: float) -> Call:
     bot = _record(whole.get("bot"))
     bot_id = _string(bot.get("id")).rstrip("!")
     text = clean(utterance).strip()
-    attachments = tuple(_photos(whole, text))
-    if attachments and host_of(text):
+    attachments = tuple(_photos(whole, text, hosts))
+    if attachments and (host_of(text) or keeps_photos(text, hosts)):
         text = ""  # a photo's utterance is its address
     if conversation != user:
         text = _uncalled(text, _string(bot.get("name")))
@@ -130,7 +130,7 @@ def _event_id(request_id: str, bot: str, user: str, moment: str) -> str:
     return f"{request_id}:{digest[:8]}" if given else digest[:32]
 
 
-def _photos(whole: Mapping[str, Any], text: str) -> Iterator[Attachment]:
+def _photos(whole: Mapping[str, Any], text: str, hosts: Sequence[str]) -> Iterator[Attachment]:
     """What is named as a photo and lies where KakaoTalk keeps them."""
     asked, action = _record(whole.get("userRequest")), _record(whole.get("action"))
     media = _embedded(_record(asked.get("params")).get("media"))
@@ -140,7 +140,7 @@ def _photos(whole: Mapping[str, Any], text: str) -> Iterator[Attachment]:
         urls += secure.removeprefix("List(").removesuffix(")").split(",")
     urls.append(text)
     for url in dict.fromkeys(each.strip() for each in urls):
-        if keeps_photos(url):
+        if keeps_photos(url, hosts):
             name = urlsplit(url).path.rsplit("/", 1)[-1][-100:] or "photo"
             mime = mimetypes.guess_type(name)[0] or ""
             given = _string(media.get("type")) if url == _string(media.get("url")) else "image"

@@ -25,6 +25,8 @@ class Budget:
 
     load: float = 1.0
     """For what waits from an earlier run."""
+    photos: float = 2.5
+    """For what customers send along."""
     inline: float = 4.0
     """Until which an answer goes straight back."""
     limit: float = 5.0
@@ -40,6 +42,7 @@ class Budget:
         """The same in another time."""
         return Budget(
             load=self.load * factor,
+            photos=self.photos * factor,
             inline=self.inline * factor,
             limit=self.limit * factor,
             late=self.late * factor,

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -15,9 +15,10 @@ from uuid import uuid4
 from aiohttp import ClientError, web
 
 from adapters.base import Accept, Capabilities, Parked
+from adapters.files import Files, Keep, forget, over_http
 from adapters.kakao.call import Call, in_group, read
 from adapters.kakao.calls import Ask, Budget, Conversation, Response
-from adapters.kakao.hosts import Fate, may_call_back, post
+from adapters.kakao.hosts import Fate, keeps_photos, may_call_back, post
 from adapters.kakao.limits import TEXT, problems
 from adapters.kakao.skill import (
     Body,
@@ -30,7 +31,7 @@ from adapters.kakao.skill import (
     use_callback,
     view_button,
 )
-from brain.messages import Address, Draft, Event, Receipt, Reply
+from brain.messages import Address, Attachment, Draft, Event, Receipt, Reply
 
 PATH: Final = "/channels/kakao"
 SECRET_HEADER: Final = "X-Sangdam-Secret"  # noqa: S105 its name
@@ -65,12 +66,14 @@ class Kakao:
         parked: Parked,
         bot_ids: Sequence[str] = (),
         callback_hosts: Sequence[str] = ("bot-api.kakao.com",),
+        keep: Keep = forget,
         budget: Budget | None = None,
     ) -> None:
         """`secret` is what the skill's header `X-Sangdam-Secret` must hold.
 
         `bot_ids` are the bots that may call, any if there are none. Of this machine's own servers
-        `callback_hosts` may name one with its port (`127.0.0.1:8081`), which is reached by http.
+        `callback_hosts` may name one with its port (`127.0.0.1:8081`), which is reached by http and
+        may keep photos too. `keep` keeps those.
         """
         self._secret = secret.encode()
         self._texts = texts
@@ -78,6 +81,7 @@ class Kakao:
         self._bots = frozenset(bot.rstrip("!") for bot in bot_ids)
         self._hosts = tuple(callback_hosts)
         self._budget = budget or Budget()
+        self._files = Files(keep, self._photo, seconds=self._budget.photos)
         self._accept: Accept | None = None
         self._conversations: dict[Address, Conversation] = {}
         self._answered: dict[str, asyncio.Future[Body]] = {}
@@ -101,7 +105,7 @@ class Kakao:
         shown = await self._shown(address, reply)
         return await self._conversation(address).put(reply, shown)
 
-    async def show(self, address: Address, draft: Draft) -> None:
+    async def show(self, address: Address, draft: Draft | None) -> None:
         """KakaoTalk shows no drafts."""
 
     # ---- a call
@@ -131,7 +135,7 @@ class Kakao:
             async with asyncio.timeout_at(began + self._budget.inline):
                 body = await _body(request)
             request_id = request.headers.get("X-Request-Id", "")
-            return read(body, request_id=request_id, seconds=time.time())
+            return read(body, request_id=request_id, seconds=time.time(), hosts=self._hosts)
         except (ValueError, TimeoutError, ClientError, OSError) as unreadable:
             # What it says may quote the body.
             _log.warning("a skill call could not be read: %s", type(unreadable).__name__)
@@ -229,7 +233,7 @@ class Kakao:
         try:
             if self._accept is None:
                 raise ConnectionError("the channel is stopping")
-            await self._accept(event)
+            await self._accept(await self._files.kept(event))
         except Exception as error:  # noqa: BLE001 whatever it was, the customer must know
             # Its text may quote the message.
             _log.error("event %s was not accepted: %s", event.id, type(error).__name__)
@@ -241,6 +245,13 @@ class Kakao:
         else:
             if ask.kind == "vote":
                 ask.ready.set()
+
+    async def _photo(self, attachment: Attachment) -> AsyncIterator[bytes]:
+        if keeps_photos(
+            attachment.url, self._hosts
+        ):  # it was when the call was read; never trust twice
+            async for piece in over_http(attachment.url):
+                yield piece
 
     # ---- answers
 

@@ -47,9 +47,14 @@ def host_of(url: str) -> str:
     return match["host"].lower() if match and match["port"] in (None, "80", "443") else ""
 
 
-def keeps_photos(url: str) -> bool:
-    """Whether the address is where KakaoTalk keeps what customers send."""
-    return host_of(url).endswith(_PICTURES)
+def keeps_photos(url: str, hosts: Sequence[str] = ()) -> bool:
+    """Whether the address is where KakaoTalk keeps what customers send.
+
+    `hosts` may name a server of this machine with its port, as for callbacks.
+    """
+    match = _ADDRESS.fullmatch(url)
+    local = match is not None and match["scheme"] == "http" and match["host"] in _LOOPBACK
+    return host_of(url).endswith(_PICTURES) or (local and may_call_back(url, hosts))
 
 
 async def post(url: str, body: bytes, *, seconds: float) -> Fate:

@@ -17,10 +17,11 @@ from aiohttp import web
 from telegram import BotCommand, BotCommandScopeChat, BotCommandScopeDefault
 
 from adapters.base import Accept, Capabilities
+from adapters.files import Files, Keep, forget
 from adapters.presentation import Labels
 from adapters.telegram.line import Failed, Line
 from adapters.telegram.replies import LONGEST, Replies
-from adapters.telegram.updates import WANTED, Me, event, moved, native_id
+from adapters.telegram.updates import WANTED, Me, event, moved, native_id, place
 from brain.errors import ChannelDown, ConfigError, StoreError
 from brain.messages import Action, Address, Draft, Event, Message, Receipt, Reply
 
@@ -75,12 +76,13 @@ class Telegram:
         webhook_url: str = "",
         webhook_secret: str = "",
         overhears: bool = False,
+        keep: Keep = forget,
         timeout: float = 20.0,
         poll: float = POLL_SECONDS,
     ) -> None:
         """`labels` and `thanks` (for a vote) are asked at each use. With `webhook_url` Telegram calls
         us there; without a path it is that of our route. With `overhears` group messages that do not
-        mean the bot are handed in too. `timeout` is how long Telegram may take to answer.
+        mean the bot are handed in too. `keep` keeps files. `timeout` is how long Telegram may take to answer.
 
         Raises ConfigError for a webhook without a usable secret.
         """
@@ -91,6 +93,7 @@ class Telegram:
         self.heard: float | None = None
         self._line = Line(token=token, base_url=base_url, timeout=timeout)
         self._replies = Replies(self._line, labels)
+        self._files = Files(keep, self._line.content)
         self._thanks = thanks
         self._menus = menus
         path = "" if urlsplit(webhook_url).path.strip("/") else PATH
@@ -133,7 +136,7 @@ class Telegram:
         except Failed as failed:
             if failed.how == "token":
                 raise ConfigError("channels.telegram.token: Telegram does not know it") from None
-            if failed.how == "refused":
+            if failed.how in ("refused", "blocked"):
                 raise ConfigError(f"channels.telegram: Telegram refuses {what}") from None
             raise ChannelDown(f"Telegram: {what} {failed.how}") from None
 
@@ -219,7 +222,9 @@ class Telegram:
             if isinstance(happened, Message):
                 self._remember(happened)
             if happened:
-                await accept(happened)
+                if where := place(happened.address):
+                    self._line.welcome(where.chat)
+                await accept(await self._files.kept(happened))
             if query := update.get("callback_query"):
                 voted = isinstance(happened, Action)
                 self._later(self._stop_waiting(query["id"], self._thanks() if voted else ""))
@@ -292,7 +297,7 @@ class Telegram:
             _log.error("a reply was not shown as it should be: %s", type(error).__name__)
             return Receipt(outcome="unknown", reason=type(error).__name__)
 
-    async def show(self, address: Address, draft: Draft) -> None:
+    async def show(self, address: Address, draft: Draft | None) -> None:
         """See `Replies.show`; nothing while the channel does not run."""
         if self._me is None:
             return

@@ -28,11 +28,22 @@ from telegram.error import (
 )
 from telegram.request import HTTPXRequest
 
+from brain.messages import Attachment
+
 T = TypeVar("T")
 How = Literal[
-    "refused", "lost", "down", "flooded", "conflict", "token", "unreadable", "same", "gone"
+    "refused",
+    "blocked",
+    "lost",
+    "down",
+    "flooded",
+    "conflict",
+    "token",
+    "unreadable",
+    "same",
+    "gone",
 ]
-"""What became of a call: `refused` it never will be done; `lost` it may have been; `down` it certainly
+"""What became of a call: `refused` it never will be done; `blocked` nothing will in this chat; `lost` it may have been; `down` it certainly
 was not, and may be tried again; `flooded` the same, later; `conflict` somebody else polls; `token` is
 not valid; `unreadable` the markup is; `same` the message says so already; `gone` it cannot be edited."""
 
@@ -90,11 +101,13 @@ class Line:
         logging.getLogger("telegram").setLevel(logging.CRITICAL + 1)
         self._token = token
         self._base_url = f"{base_url.rstrip('/')}/bot"
+        self._file_url = f"{base_url.rstrip('/')}/file/bot"
         self._timeout = timeout
         self._client: _Bot | None = None
         self._users = 0
         self._moved: OrderedDict[int, int] = OrderedDict()
         self._flooded: OrderedDict[int, float] = OrderedDict()
+        self._blocked: OrderedDict[int, bool] = OrderedDict()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[_Bot]:
@@ -125,6 +138,7 @@ class Line:
         return _Bot(
             self._token,
             base_url=self._base_url,
+            base_file_url=self._file_url,
             request=request(CONNECTIONS),
             get_updates_request=request(1),
         )
@@ -132,6 +146,10 @@ class Line:
     def follow(self, old: int, new: int) -> None:
         """From now on what is meant for `old` goes to `new`."""
         _remember(self._moved, old, new)
+
+    def welcome(self, chat: int) -> None:
+        """Somebody wrote there: it does not block us, or not any more."""
+        self._blocked.pop(self._moved.get(chat, chat), None)
 
     def flooded(self, chat: int) -> float:
         """Seconds for which the chat has to be left alone."""
@@ -141,10 +159,12 @@ class Line:
         self, chat: int, call: Callable[[Bot, int], Awaitable[T]], *, patience: float = 0.0
     ) -> T:
         """Do `call` in `chat`, or where it moved to, waiting out a flood if that takes no longer than
-        `patience`. Raises Failed."""
+        `patience`. Whoever blocked us is not asked again. Raises Failed."""
         async with self.open() as bot:
             for _ in range(5):
                 there = self._moved.get(chat, chat)
+                if there in self._blocked:
+                    raise Failed("blocked")
                 if wait := self.flooded(there):
                     if wait > patience:
                         raise Failed("flooded", wait)
@@ -157,8 +177,21 @@ class Line:
                 except RetryAfter as flood:
                     _remember(self._flooded, there, time.monotonic() + seconds(flood))
                 except Exception as error:  # noqa: BLE001 - the library's own faults are of this kind too
-                    raise Failed(how(error)) from None
+                    failed = Failed(how(error))
+                    if failed.how == "blocked":
+                        _remember(self._blocked, there, True)
+                    raise failed from None
             raise Failed("flooded", self.flooded(chat))
+
+    async def content(self, attachment: Attachment) -> AsyncIterator[bytes]:
+        """What is in a file that somebody sent. Raises Failed."""
+        number = attachment.url.removeprefix("telegram:")
+
+        async def get(bot: Bot) -> bytes:
+            file = await bot.get_file(number)
+            return bytes(await file.download_as_bytearray())
+
+        yield await self.do(get)
 
     async def do(self, call: Callable[[_Bot], Awaitable[T]]) -> T:
         """Do a call that is for no chat. Raises Failed."""
@@ -181,7 +214,7 @@ def how(error: Exception) -> How:
     """What an exception of the library means for the call."""
     match error:
         case Forbidden():
-            return "refused"
+            return "blocked"
         case InvalidToken():
             return "token"
         case Conflict():

@@ -7,6 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 from telegram import (
@@ -67,6 +68,8 @@ class _Drawn:
 
     sketch: Sketch
     typing: asyncio.Task[None]
+    number: int
+    """Of the draft, where Telegram shows such; never 0."""
     message: int | None = None
     shown: str = ""
     """What it says."""
@@ -87,6 +90,9 @@ class Replies:
         self._line = line
         self._labels = labels
         self._drafts: OrderedDict[Address, _Drawn] = OrderedDict()
+        self._numbers = count(1)
+        self._previews = True
+        """Whether Telegram shows drafts that are no messages: it does in private chats, since 2025."""
         self.asked: OrderedDict[Address, int] = OrderedDict()
         """The latest message of a customer in a group, which the draft answers."""
         self.choices: OrderedDict[str, str] = OrderedDict()
@@ -94,25 +100,28 @@ class Replies:
 
     # ---- drafts
 
-    async def show(self, address: Address, draft: Draft) -> None:
-        """Show `draft` soon; an empty one begins anew."""
+    async def show(self, address: Address, draft: Draft | None) -> None:
+        """Show `draft` soon; an empty one begins anew, none ends it."""
         where = place(address)
         if where is None:
             return
         drawn = self._drafts.get(address)
-        if not draft.text and drawn:
+        number = drawn.number if drawn else next(self._numbers)
+        if drawn and not (draft and draft.text):
             # An answer was given up for another: what was seen of it would stand above the question.
             del self._drafts[address]
             await self._withdraw(where, drawn)
-            drawn = None
+            drawn = None  # its number goes on: a preview cannot be taken back, but replaced
+        if draft is None:
+            return
         if drawn is None:
-            drawn = self._drafts[address] = self._begun(address, where)
+            drawn = self._drafts[address] = self._begun(address, where, number)
             if len(self._drafts) > MOST_DRAFTS:
                 await self._drafts.popitem(last=False)[1].close()
         if draft.text.strip():
             drawn.sketch.put(draft.text)
 
-    def _begun(self, address: Address, where: Place) -> _Drawn:
+    def _begun(self, address: Address, where: Place, number: int) -> _Drawn:
         async def edit(text: str) -> None:
             # Of a long draft the first message is shown; the others come with the reply.
             first = next(iter(parts_of(text)), "")
@@ -121,7 +130,7 @@ class Replies:
 
         every = GROUP_EDIT_SECONDS if where.group else PRIVATE_EDIT_SECONDS
         typing = asyncio.create_task(self._type(where))
-        drawn = _Drawn(sketch=Sketch(edit, seconds=every), typing=typing)
+        drawn = _Drawn(sketch=Sketch(edit, seconds=every), typing=typing, number=number)
         return drawn
 
     async def _type(self, where: Place) -> None:
@@ -134,17 +143,17 @@ class Replies:
             try:
                 await self._line.call(where.chat, act)
             except Failed as failed:
-                if failed.how == "refused":
+                if failed.how in ("refused", "blocked"):
                     return
             await asyncio.sleep(TYPING_SECONDS)
 
     async def _draw(self, address: Address, where: Place, drawn: _Drawn, text: str) -> None:
         try:
-            if drawn.message is None:
-                drawn.message = await self._send(where, text, quote=self.asked.get(address))
-                drawn.typing.cancel()
-            else:
+            if drawn.message is not None:
                 await self._edit(where, drawn.message, text)
+            elif not await self._preview(where, drawn.number, text):
+                drawn.message = await self._send(where, text, quote=self.asked.get(address))
+            drawn.typing.cancel()
             drawn.shown = text
         except Failed as failed:
             if failed.how == "flooded":
@@ -152,8 +161,28 @@ class Replies:
             elif failed.how == "gone":
                 # People can delete our messages; the next draft is a new one.
                 drawn.message, drawn.shown = None, ""
-            elif failed.how in ("lost", "refused") and drawn.message is None:
+            elif failed.how in ("lost", "refused", "blocked") and drawn.message is None:
                 drawn.given_up = True
+
+    async def _preview(self, where: Place, number: int, text: str) -> bool:
+        """Show a draft that is no message; False where there is no such thing."""
+        if where.group or not self._previews:
+            return False
+
+        def show(words: str, mode: str | None) -> Callable[[Bot, int], Awaitable[Any]]:
+            return lambda bot, chat: bot.send_message_draft(
+                chat, number, words, message_thread_id=where.thread, parse_mode=mode
+            )
+
+        try:
+            await self._readable(where, text, show, 0.0)
+        except Failed as failed:
+            if failed.how in ("refused", "token"):  # the latter for a method that is not known
+                self._previews = False
+                return False
+            if failed.how != "lost":  # the next one shows the same and more
+                raise
+        return True
 
     async def _withdraw(self, where: Place, drawn: _Drawn) -> None:
         await drawn.close()
@@ -223,7 +252,7 @@ class Replies:
                 if not shown and failed.how in ("down", "flooded", "token"):
                     raise ChannelDown(f"Telegram: {failed.how}") from None
                 return Receipt(
-                    outcome="refused" if failed.how == "refused" else "unknown",
+                    outcome="refused" if failed.how in ("refused", "blocked") else "unknown",
                     native_ids=tuple(shown),
                     reason=f"{failed.how}, after {len(shown)} of {len(parts)} messages",
                 )

@@ -33,6 +33,7 @@ KEEP_TURN = Prepared(
     turns.insert(),
     *ADDRESS,
     *("id", "at", "kind", "failure", "messages", "response_ms", "remembered", "document"),
+    *("variant", "repeats", "handoff", "escalation"),
 )
 POST = Prepared(
     outbox.insert(),

@@ -133,6 +133,10 @@ class Store:
             "messages": len(turn.messages),
             "response_ms": turn.timings.get("total"),
             "remembered": turn.remember,
+            "variant": turn.variant,
+            "repeats": turn.situation.repeats,
+            "handoff": turn.handoff,
+            "escalation": turn.escalation,
             "document": dump(turn),
         }
         saved = {
@@ -183,10 +187,7 @@ class Store:
         def work(db: Connection) -> list[Unanswered]:
             db.execute(ATTEMPT)
             return [
-                Unanswered(
-                    event=_event(kind, document),
-                    attempts=attempts,
-                )
+                Unanswered(event=_event(kind, document), attempts=attempts)
                 for kind, document, attempts in db.execute(UNANSWERED)
             ]
 
@@ -350,11 +351,7 @@ def _event(kind: str, document: str) -> Event:
 
 
 def _columns(address: Address) -> dict[str, str]:
-    return {
-        "channel": address.channel,
-        "conversation": address.conversation,
-        "user": address.user,
-    }
+    return {"channel": address.channel, "conversation": address.conversation, "user": address.user}
 
 
 def _is(table: sa.Table, address: Address) -> list[sa.ColumnElement[bool]]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as insert
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0001"
+HEAD = "0002"
 """Revision that these tables are; the newest file under `migrations/versions` has the same."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -95,9 +95,18 @@ turns = sa.Table(
     sa.Column("messages", sa.Integer, nullable=False),
     sa.Column("response_ms", sa.Float),
     sa.Column("remembered", sa.Boolean, nullable=False),  # false too after a reset
+    sa.Column("variant", sa.Text, nullable=False, server_default=""),
+    sa.Column("repeats", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("handoff", sa.Text, nullable=False, server_default="bot"),
+    sa.Column("escalation", sa.Text, nullable=False, server_default=""),
     sa.Column("document", sa.Text, nullable=False),
     sa.UniqueConstraint("id"),
-    sa.Index(None, "channel", "conversation", "user", "seq"),
+    # Finds a conversation's turns, and holds what `outcomes` reads: without the documents.
+    sa.Index(
+        "ix_turns_outcome",
+        *("channel", "conversation", "user", "seq", "id", "at", "kind", "variant"),
+        *("repeats", "handoff", "escalation", "response_ms"),
+    ),
     sa.Index(None, "channel", "user", "at"),
     sa.Index(None, "at"),
 )
@@ -136,4 +145,20 @@ feedback = sa.Table(
     sa.Column("value", sa.Text, nullable=False),  # up, down
     sa.Column("at", Moment, nullable=False),
     sa.Index(None, "at"),
+)
+
+prompt_sets = sa.Table(
+    "prompt_sets",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),
+)
+
+prompt_log = sa.Table(
+    "prompt_log",
+    metadata,
+    _sequence(),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),  # see `prompt_history.Kind`
+    sa.Column("document", sa.Text, nullable=False),
 )

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from brain.knowledge.text import clean
+
 BlockKind = Literal["paragraph", "list", "table", "code", "record", "faq"]
 
 LONGEST_HEADING = 100
@@ -46,6 +48,8 @@ class Content:
     """title, category, date, locale, tags and whatever else the front matter says."""
     sections: tuple[Section, ...]
     """In the document's order; none is empty."""
+    missing: str = ""
+    """Which part of it could not be read, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +66,13 @@ class Document:
     """title, category, date, locale, tags and whatever else the front matter says."""
     sections: tuple[Section, ...]
     """In the document's order; none is empty."""
+    missing: str = ""
+    """Which part of it could not be read, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A file that could not be read, and why; the others were."""
+    """A file, or a part of one, that could not be read, and why; the others were."""
 
     path: str
     """Path under the knowledge folder, with `/`."""
@@ -78,7 +84,7 @@ class Outline:
     """Sections in the making: headings open them, blocks fill them."""
 
     def __init__(self, title: str) -> None:
-        self.title = shortened(title)
+        self.title = shortened(clean(title))
         self._path: list[tuple[int, str]] = []
         self._empty = False  # whether nothing stands under the last heading yet
         self._blocks: list[Block] = []
@@ -86,6 +92,7 @@ class Outline:
 
     def heading(self, level: int, text: str) -> None:
         """Open the section `text` below the nearest heading of a smaller level."""
+        text = clean(text)
         self.close(level)
         self._empty = bool(text) and (bool(self._path) or text != self.title)
         if self._empty:
@@ -104,7 +111,8 @@ class Outline:
 
     def add(self, kind: BlockKind, parts: Iterable[str]) -> None:
         """Append a block to the open section, if there is anything in it."""
-        kept = tuple(part.strip() for part in parts if part.strip())
+        # Readers resolve escapes and entities, which bring back what the file's text was rid of.
+        kept = tuple(text for part in parts if (text := clean(part).strip()))
         if kept:
             self._empty = False
             self._blocks.append(Block(kind=kind, parts=kept))
@@ -113,10 +121,11 @@ class Outline:
         self, question: str, answer: str, also: Sequence[str], metadata: Mapping[str, Any]
     ) -> None:
         """Append a FAQ entry, a section of its own."""
+        question, answer = clean(question), clean(answer)
         self._flush()
         self._empty = False
         heading = (self.title, *(text for _, text in self._path), shortened(question))
-        block = Block(kind="faq", parts=(answer,), also=(question, *also))
+        block = Block(kind="faq", parts=(answer,), also=(question, *map(clean, also)))
         self._sections.append(Section(heading=heading, blocks=(block,), metadata=metadata))
 
     def sections(self) -> tuple[Section, ...]:

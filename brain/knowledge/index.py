@@ -1,90 +1,30 @@
-"""One version of the index on disk: written once, checked, then only read.
-
-A version is a folder: `chunks.jsonl`, `vectors.npy` (one row a piece), `bm25/`, `chroma/`, and
-`manifest.json`, written last. `live` beside the versions names the one that serves.
-"""
+"""One version of the index, opened: passages, their words, and the nearest pieces to a vector."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
+import logging
 import threading
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from importlib.metadata import version as installed
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from brain.errors import KnowledgeError
-from brain.knowledge import chunk as chunking
+from brain.knowledge import versions
 from brain.knowledge.chunk import Chunk
 from brain.knowledge.embed import Matrix, Vector
 from brain.knowledge.lexical import Lexical
+from brain.knowledge.versions import Manifest, Reading
 
-FORMAT = 1
-"""Of the version folder: one of another format is rebuilt, never converted."""
 COLLECTION = "pieces"
-MANIFEST = "manifest.json"
-LIVE = "live"
+OTHERWISE = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What ends a program on purpose. A panic inside Chroma is no `Exception` either, but a fault."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What a version holds and what it was made with."""
-
-    version: str
-    """Its name, `v000001` and up."""
-    created: datetime
-    """Aware time it was made."""
-    previous: str
-    """The version that served before it, where a rollback goes; empty for the first."""
-    embedder: str
-    """Fingerprint of the embedder: vectors of another are not comparable."""
-    kiwi: bool
-    """Whether morphemes are indexed beside bigrams."""
-    documents: Mapping[str, str]
-    """Hash of every document by its path."""
-    chunks: int
-    """Number of passages."""
-    pieces: int
-    """Number of vectors."""
-    checksums: Mapping[str, int]
-    """CRC-32 by path of the files that must be intact before anything opens them."""
-    format: int = FORMAT
-    """Layout of the folder."""
-    chunker: int = chunking.VERSION
-    """How documents were cut."""
-    engine: str = ""
-    """Version of Chroma: its files are not opened by another one."""
-
-    @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """The manifest in `folder`; `KnowledgeError` when there is none or it is of another format."""
-        try:
-            document = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            if document.get("format") != FORMAT:
-                raise KnowledgeError(f"index {folder.name} was made by another version of Sangdam")
-            document["created"] = datetime.fromisoformat(document["created"])
-            return cls(**document)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise KnowledgeError(f"index {folder.name} has no readable manifest") from error
-
-    def write(self, folder: Path) -> None:
-        """Complete the version in `folder`."""
-        document = asdict(self) | {"created": self.created.isoformat()}
-        text = json.dumps(document, ensure_ascii=False, indent=1)
-        (folder / MANIFEST).write_text(text, encoding="utf-8")
-
-
-def engine() -> str:
-    """The installed Chroma, without importing it."""
-    return f"chromadb {installed('chromadb')}"
+_log = logging.getLogger(__name__)
 
 
 def write_chunks(folder: Path, chunks: Sequence[Chunk], vectors: Matrix) -> None:
@@ -92,7 +32,7 @@ def write_chunks(folder: Path, chunks: Sequence[Chunk], vectors: Matrix) -> None
     with (folder / "chunks.jsonl").open("w", encoding="utf-8") as file:
         for chunk in chunks:
             file.write(json.dumps(asdict(chunk), ensure_ascii=False) + "\n")
-    np.save(folder / "vectors.npy", vectors, allow_pickle=False)
+    np.save(folder / versions.VECTORS, vectors, allow_pickle=False)
 
 
 def read_chunks(folder: Path) -> list[Chunk]:
@@ -101,32 +41,125 @@ def read_chunks(folder: Path) -> list[Chunk]:
         return [_chunk(json.loads(line)) for line in file]
 
 
-def checksums(folder: Path) -> dict[str, int]:
-    """CRC-32 of every file that later reads leave as it is.
+def intact_chunks(folder: Path, manifest: Manifest) -> list[Chunk]:
+    """The passages of a version; `KnowledgeError` when their file is not as it was made."""
+    if versions.damaged(folder, manifest, "chunks.jsonl"):
+        raise KnowledgeError(f"index {folder.name} is damaged: chunks.jsonl")
+    try:
+        return read_chunks(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise KnowledgeError(
+            f"index {folder.name} cannot be read: {type(error).__name__}"
+        ) from error
 
-    Chroma touches its SQLite file on every opening, and rebuilds a graph that it never had to save.
+
+class Pieces(Protocol):
+    """The vectors of an index."""
+
+    def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
+        """The `n` nearest pieces: chunk, piece within it, cosine; best first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
+        ...
+
+
+class Rows:
+    """Vectors compared one by one: exact, and needs no more than the file they are kept in.
+
+    What answers while Chroma's own files are damaged. Without vectors nothing is near, and
+    retrieval goes by words alone.
     """
-    files = [folder / "chunks.jsonl", *sorted((folder / "bm25").rglob("*"))]
-    for saved in sorted((folder / "chroma").glob("*/index_metadata.pickle")):
-        files.extend(sorted(saved.parent.iterdir()))
-    return {
-        file.relative_to(folder).as_posix(): zlib.crc32(file.read_bytes())
-        for file in files
-        if file.is_file()
-    }
+
+    def __init__(self, chunks: Sequence[Chunk], vectors: Matrix | None) -> None:
+        self._owners = [(c, p) for c, chunk in enumerate(chunks) for p in range(len(chunk.pieces))]
+        self._vectors = (
+            vectors if vectors is not None and len(vectors) == len(self._owners) else None
+        )
+
+    @classmethod
+    def of(cls, folder: Path, manifest: Manifest, chunks: Sequence[Chunk]) -> Rows:
+        """Those of a version, as far as their file is intact."""
+        vectors: Matrix | None = None
+        if not versions.damaged(folder, manifest, versions.VECTORS):
+            try:
+                vectors = np.load(folder / versions.VECTORS, mmap_mode="r")
+            except (OSError, ValueError) as error:
+                _log.warning("index %s has no vectors: %s", folder.name, type(error).__name__)
+        return cls(chunks, vectors)
+
+    def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
+        """See `Pieces`."""
+        if self._vectors is None or self._vectors.shape[1:] != vector.shape:
+            return []
+        cosines = self._vectors @ vector
+        return [(*self._owners[at], float(cosines[at])) for at in np.argsort(-cosines)[:n]]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Stored:
+    """Vectors in a Chroma collection."""
+
+    def __init__(self, folder: Path) -> None:
+        self._client = chroma(folder)
+        try:
+            self._pieces = self._client.get_collection(COLLECTION, embedding_function=None)
+        except BaseException:
+            self._client.close()
+            raise
+
+    def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
+        """See `Pieces`."""
+        found = self._pieces.query(query_embeddings=[vector], n_results=n, include=["distances"])
+        hits: list[tuple[int, int, float]] = []
+        for id_, distance in zip(found["ids"][0], found["distances"][0], strict=True):
+            chunk, piece = id_.split(":")
+            hits.append((int(chunk), int(piece), 1.0 - float(distance)))
+        return hits
+
+    def count(self) -> int:
+        """Number of vectors."""
+        return int(self._pieces.count())
+
+    def finds_itself(self, chunks: int, *, samples: int) -> bool:
+        """Whether most of some vectors are found by themselves; a graph may not reach every single one."""
+        ids = [f"{at}:0" for at in range(0, chunks, max(1, chunks // samples))]
+        kept = self._pieces.get(ids=ids, include=["embeddings"])["embeddings"]
+        found = [self.nearest(np.asarray(vector, dtype=np.float32), 1) for vector in kept]
+        return 2 * sum(hits[0][2] >= 0.99 for hits in found) >= len(ids)
+
+    def close(self) -> None:
+        """Let go of the files. Nothing may be asked afterwards."""
+        self._client.close()
 
 
 class Index:
-    """An open version: passages, their words, and the nearest pieces to a vector."""
+    """An open version. `damage` says what is wrong with it, if anything; it answers all the same."""
 
     def __init__(
-        self, manifest: Manifest, chunks: Sequence[Chunk], lexical: Lexical, client: Any
+        self,
+        manifest: Manifest,
+        chunks: Sequence[Chunk],
+        lexical: Lexical,
+        pieces: Pieces,
+        *,
+        spare: Callable[[], Pieces],
+        damage: str = "",
+        closed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`spare` takes the place of `pieces` when these fail; `closed` is told of the end."""
         self.manifest = manifest
         self.chunks = chunks
         self.lexical = lexical
-        self._client = client
-        self._pieces = client.get_collection(COLLECTION, embedding_function=None)
+        self.damage = damage
+        self._pieces = pieces
+        self._failed: list[Pieces] = []  # closed at the end: others may still be asking them
+        self._spare = spare
+        self._told = closed
+        self._closed = False
 
     @classmethod
     def open(cls, folder: Path) -> Index:
@@ -136,31 +169,56 @@ class Index:
         """
         manifest = Manifest.read(folder)
         name = folder.name
-        if manifest.engine != engine():
-            raise KnowledgeError(f"index {name} was made with {manifest.engine}, not {engine()}")
+        if manifest.engine != versions.engine():
+            raise KnowledgeError(
+                f"index {name} was made with {manifest.engine}, not {versions.engine()}"
+            )
+        if path := versions.damaged(folder, manifest, "bm25/", "chroma/"):
+            raise KnowledgeError(f"index {name} is damaged: {path} differs from when it was made")
+        chunks = intact_chunks(folder, manifest)
+        lexical = Lexical.load(folder / "bm25")
+        if not (folder / "chroma").is_dir():
+            raise KnowledgeError(f"index {name} is damaged: chroma is gone")
+        ends = ExitStack()
         try:
-            if checksums(folder) != manifest.checksums:
-                raise KnowledgeError(
-                    f"index {name} is damaged: a file differs from when it was made"
-                )
-            chunks = read_chunks(folder)
-            lexical = Lexical.load(folder / "bm25")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise KnowledgeError(f"index {name} cannot be read: {type(error).__name__}") from error
-        client = None
-        try:
-            client = chroma(folder / "chroma")
-            index = cls(manifest, chunks, lexical, client)
-            index._check()
-        except Exception as error:
-            if client is not None:
-                client.close()
-            if isinstance(error, KnowledgeError):
+            reading = Reading(folder)
+            ends.callback(reading.end)
+            pieces = Stored(folder / "chroma")
+            ends.callback(pieces.close)
+            _check(manifest, chunks, lexical, pieces)
+        except BaseException as error:
+            ends.close()
+            if isinstance(error, (*OTHERWISE, KnowledgeError)):
                 raise
             raise KnowledgeError(
                 f"index {name} cannot be opened: {type(error).__name__}"
             ) from error
-        return index
+
+        def closed() -> None:
+            if reading.end():
+                versions.seal(folder)
+
+        def spare() -> Pieces:
+            return Rows.of(folder, manifest, chunks)
+
+        return cls(manifest, chunks, lexical, pieces, spare=spare, closed=closed)
+
+    @classmethod
+    def salvage(cls, folder: Path, damage: str) -> Index:
+        """What can be had of a damaged version: the passages, their words, and the vectors as kept.
+
+        `KnowledgeError` when the passages themselves are damaged.
+        """
+        manifest = Manifest.read(folder)
+        chunks = intact_chunks(folder, manifest)
+        rows = Rows.of(folder, manifest, chunks)
+        try:
+            if versions.damaged(folder, manifest, "bm25/"):
+                raise KnowledgeError("its words are damaged")
+            lexical = Lexical.load(folder / "bm25")
+        except KnowledgeError:
+            lexical = Lexical.build([chunk.embedded for chunk in chunks], kiwi=manifest.kiwi)
+        return cls(manifest, chunks, lexical, rows, spare=lambda: rows, damage=damage)
 
     @property
     def version(self) -> str:
@@ -169,29 +227,34 @@ class Index:
 
     def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
         """The `n` nearest pieces: chunk, piece within it, cosine; best first."""
-        found = self._pieces.query(
-            query_embeddings=[vector], n_results=min(n, self.manifest.pieces), include=["distances"]
-        )
-        hits: list[tuple[int, int, float]] = []
-        for id_, distance in zip(found["ids"][0], found["distances"][0], strict=True):
-            chunk, piece = id_.split(":")
-            hits.append((int(chunk), int(piece), 1.0 - float(distance)))
-        return hits
+        n = min(n, self.manifest.pieces)
+        try:
+            return self._pieces.nearest(vector, n)
+        except BaseException as error:
+            if self._closed or isinstance(error, OTHERWISE):
+                raise
+            self.damage = f"index {self.version} failed: {type(error).__name__}"
+            _log.warning("%s; its vectors are compared one by one until it is rebuilt", self.damage)
+            self._failed.append(self._pieces)
+            self._pieces = self._spare()
+        return self._pieces.nearest(vector, n)
 
     def close(self) -> None:
         """Let go of the files. Nothing may be asked afterwards."""
-        self._client.close()
+        self._closed = True
+        for pieces in (*self._failed, self._pieces):
+            pieces.close()
+        self._told()
 
-    def _check(self) -> None:
-        """Counts agree, and the first piece finds itself."""
-        manifest = self.manifest
-        pieces = sum(len(chunk.pieces) for chunk in self.chunks)
-        counts = (len(self.chunks), self.lexical.size, pieces, self._pieces.count())
-        if counts != (manifest.chunks, manifest.chunks, manifest.pieces, manifest.pieces):
-            raise KnowledgeError(f"index {manifest.version} is incomplete")
-        probe = self._pieces.get(ids=["0:0"], include=["embeddings"])["embeddings"][0]
-        if self.nearest(np.asarray(probe, dtype=np.float32), 1)[0][2] < 0.99:
-            raise KnowledgeError(f"index {manifest.version} does not find its own first piece")
+
+def _check(manifest: Manifest, chunks: Sequence[Chunk], lexical: Lexical, stored: Stored) -> None:
+    """Counts agree, and vectors find themselves."""
+    pieces = sum(len(chunk.pieces) for chunk in chunks)
+    counts = (len(chunks), lexical.size, pieces, stored.count())
+    if counts != (manifest.chunks, manifest.chunks, manifest.pieces, manifest.pieces):
+        raise KnowledgeError(f"index {manifest.version} is incomplete")
+    if not stored.finds_itself(manifest.chunks, samples=4):
+        raise KnowledgeError(f"index {manifest.version} does not find its own pieces")
 
 
 class Lease:
@@ -233,61 +296,6 @@ def chroma(folder: Path) -> Any:
     from chromadb.config import Settings
 
     return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
-
-
-@contextmanager
-def only_writer(home: Path) -> Iterator[None]:
-    """Hold the lock of the index folder; `KnowledgeError` at once when any process holds it."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        with (home / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as error:
-        raise KnowledgeError("another reload is under way; try again when it is done") from error
-    except OSError as error:
-        raise KnowledgeError(f"the index in {home} cannot be written: {error.strerror}") from error
-
-
-def live_version(folder: Path) -> str:
-    """Name of the version that serves, empty when there is none."""
-    try:
-        return (folder / LIVE).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def switch_live(folder: Path, version: str) -> None:
-    """Make `version` the one that serves: readers see the old name or the new one, nothing between."""
-    fresh = folder / f"{LIVE}.new"
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(version + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(folder / LIVE)
-
-
-def versions(folder: Path) -> list[str]:
-    """Complete versions on disk, oldest first."""
-    return sorted(file.parent.name for file in folder.glob(f"v*/{MANIFEST}"))
-
-
-def older(folder: Path, version: str) -> list[str]:
-    """The versions that `version` followed, newest first, as far as they are on disk.
-
-    Of one whose manifest is lost, all the others.
-    """
-    line: list[str] = []
-    try:
-        version = Manifest.read(folder / version).previous
-    except KnowledgeError:
-        return [other for other in reversed(versions(folder)) if other != version]
-    with suppress(KnowledgeError):
-        while version and version not in line:
-            previous = Manifest.read(folder / version).previous
-            line.append(version)
-            version = previous
-    return line
 
 
 def _chunk(record: dict[str, Any]) -> Chunk:

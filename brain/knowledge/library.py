@@ -1,98 +1,42 @@
-"""The library: the knowledge folder kept searchable, reloaded while it serves, rolled back."""
+"""The library: the knowledge folder kept searchable, reloaded while it serves, rolled back, repaired."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
 
 from brain.errors import KnowledgeError
 from brain.knowledge import chunk as chunking
-from brain.knowledge import index as indexes
+from brain.knowledge import versions
 from brain.knowledge.build import write_version
-from brain.knowledge.chunk import Chunk, chunk
-from brain.knowledge.document import Document, Problem
+from brain.knowledge.chunk import Chunk
+from brain.knowledge.confidence import Fit, read_fit
 from brain.knowledge.embed import Embedder, Matrix, Vector
-from brain.knowledge.index import Index, Lease, Manifest, only_writer
-from brain.knowledge.read import read_folder
-from brain.knowledge.retrieve import NOTHING, Found, normalised, retrieve
+from brain.knowledge.index import Index, Lease, intact_chunks
+from brain.knowledge.plan import Plan, plan
+from brain.knowledge.probe import probe
+from brain.knowledge.questions import SMOKE, Question
+from brain.knowledge.reports import Report, Status
+from brain.knowledge.retrieve import NOTHING, Found, Searchable, normalised, retrieve
 from brain.knowledge.thesaurus import Thesaurus
+from brain.knowledge.vectors import Progress, Vectors, VectorStore
+from brain.knowledge.versions import Manifest, only_writer
 
-BATCH = 8
-"""Pieces embedded at a time: a customer's question waits for at most one batch."""
-KEPT_AT_ONCE = 64
-"""Vectors embedded between two writes to the store, so that a stopped reload goes on where it was."""
 VERSIONS = 3
 """Versions kept for rollback, the live one included."""
-SHRINK = 0.2
-"""Share of passages whose loss is taken for an accident."""
-
-Progress = Callable[[int, int], None]
+SMOKE_RANK = 3
+"""Best rank by which a smoke question must be answered."""
+FIT = "confidence.json"
+"""The company's own fit of the confidence, beside the versions."""
 
 _log = logging.getLogger(__name__)
-
-
-class VectorStore(Protocol):
-    """Where vectors outlive the index versions, so that only changed passages are embedded."""
-
-    async def vectors(self, fingerprint: str, hashes: Sequence[str]) -> dict[str, bytes]:
-        """Those of the wanted vectors that are known: float32, little-endian."""
-        ...
-
-    async def keep_vectors(self, fingerprint: str, vectors: Mapping[str, bytes]) -> None:
-        """Add vectors by the hash of their text."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What a reload did, or with `dry_run` would do."""
-
-    version: str
-    """The version that serves now; empty when none does."""
-    added: tuple[str, ...]
-    """Paths of new documents."""
-    changed: tuple[str, ...]
-    """Paths of documents whose bytes differ."""
-    removed: tuple[str, ...]
-    """Paths of documents that are gone or became unreadable."""
-    unchanged: int
-    """Number of the other documents."""
-    chunks: int
-    """Passages in all."""
-    seconds: float
-    """How long it took."""
-    problems: tuple[Problem, ...]
-    """Files that could not be read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """What serves now."""
-
-    version: str
-    """Name of the live version; empty when there is none."""
-    documents: int
-    """Number of documents in it."""
-    chunks: int
-    """Number of passages in it."""
-    embedder: str
-    """Fingerprint of the embedder it was made with."""
-    created: datetime | None
-    """Aware time the version was made."""
-    versions: tuple[str, ...]
-    """Versions on disk, oldest first."""
 
 
 class Library:
@@ -110,22 +54,32 @@ class Library:
     ) -> None:
         self.thesaurus = thesaurus or Thesaurus()
         """What questions are rewritten and widened by; may be replaced at any time."""
-        self._folder = folder
+        self.folder = folder
+        """The documents."""
         self._home = data / "index"
-        self._embedder = embedder
-        self._vectors = vectors
+        self._vectors = Vectors(embedder, vectors)
         self._kiwi = kiwi
         self._lease: Lease | None = None
-        self._seen: tuple[int, int] | None = None  # of the live file, when it was last followed
-        self._embedding = asyncio.Lock()
+        self._damage = ""
+        self._fit: Fit | None = None
+        self._seen: object = None  # of the files that say what serves, when they were last followed
         self._moving = asyncio.Lock()
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="library")
 
     async def open(self) -> bool:
-        """Open the live version. False when there is none that fits: it must be built."""
-        async with self._moving:
-            await self._follow()
+        """Move to the version that should serve now. False when there is none: it must be built.
+
+        Of a damaged one what is left answers, until `repair` or `reload` has made another.
+        """
+        if _signature(self._home) != self._seen:
+            async with self._moving:
+                await self._follow()
         return self._lease is not None
+
+    @property
+    def damage(self) -> str:
+        """Why the index has to be built again, though it may answer; empty when it is sound."""
+        return self._damage or (self._lease.index.damage if self._lease else "")
 
     async def search(
         self,
@@ -139,22 +93,41 @@ class Library:
 
         Without an index nothing is found and the confidence is low.
         """
-        if _signature(self._home) != self._seen and not (self._lease and self._moving.locked()):
-            async with self._moving:
-                await self._follow()
+        if not (self._lease and self._moving.locked()):
+            await self.open()
         if vector is None and self._lease:
             vector = await self.embed(query)
         lease = self._lease
         if lease is None or vector is None:
             return Found(passages=(), confidence=NOTHING, rewritten=self.rewritten(query))
+        lease.take()
+        search = self._submitted(lease.index, query, vector, k, where)
+        search.add_done_callback(lambda _: lease.give())
+        found = await asyncio.wrap_future(search)
+        if self._fit and found.signals:
+            confidence = self._fit.assess(found.signals)
+            found = replace(found, confidence=confidence, fit=self._fit)
+        return found
+
+    async def search_in(
+        self, index: Searchable, query: str, *, vector: Vector | None = None, k: int = 5
+    ) -> Found:
+        """What `search` would find if `index` served, judged as shipped."""
+        if vector is None:
+            vector = await self.embed(query)
+        return await asyncio.wrap_future(self._submitted(index, query, vector, k, None))
+
+    def _submitted(
+        self,
+        index: Searchable,
+        query: str,
+        vector: Vector,
+        k: int,
+        where: Mapping[str, str] | None,
+    ) -> Future[Found]:
         text = self.rewritten(query)
         also = self.thesaurus.also(text)
-        lease.take()
-        search = self._workers.submit(
-            retrieve, lease.index, text, vector, also=also, k=k, where=where
-        )
-        search.add_done_callback(lambda _: lease.give())
-        return await asyncio.wrap_future(search)
+        return self._workers.submit(retrieve, index, text, vector, also=also, k=k, where=where)
 
     def rewritten(self, query: str) -> str:
         """A question as it is looked up."""
@@ -162,35 +135,47 @@ class Library:
 
     async def embed(self, query: str) -> Vector:
         """The vector of a question as it is looked up. One text is embedded at a time."""
-        async with self._embedding:
-            return await asyncio.to_thread(self._embedder.query, self.rewritten(query))
+        return await self._vectors.query(self.rewritten(query))
 
     async def reload(
         self, *, dry_run: bool = False, force: bool = False, progress: Progress | None = None
     ) -> Report:
         """Bring the index up to the knowledge folder; until it is done, and if it fails, the old one serves.
 
-        `force` builds a new version even if nothing changed, and accepts one that lost much.
-        `progress` hears how many pieces have vectors, of how many. Raises `KnowledgeError` when there
-        is nothing to read, when another reload is under way, or when the new version is refused.
+        `force` builds a new version even if nothing changed, and accepts one that lost much or that
+        fails the smoke questions. `progress` hears how many pieces have vectors, of how many. Raises
+        `KnowledgeError` when there is nothing to read or the new version is refused, `IndexBusy` when
+        another reload is under way.
         """
         began = time.monotonic()
-        documents, problems = await asyncio.to_thread(read_folder, self._folder)
-        if not documents:
-            raise KnowledgeError(_nothing_readable(self._folder, problems))
         if dry_run:
-            _, _, report = await asyncio.to_thread(self._plan, documents, problems)
+            report = (await asyncio.to_thread(self._plan)).report
             return replace(report, seconds=time.monotonic() - began)
         with only_writer(self._home):
             await self.open()
-            chunks, shrunk, report = await asyncio.to_thread(self._plan, documents, problems)
-            if shrunk and not force:
-                raise KnowledgeError(shrunk)
-            idle = not (report.added or report.changed or report.removed or force)
-            if not idle or self._lease is None:
-                version = await self._make(documents, chunks, progress)
+            wanted = await asyncio.to_thread(self._plan)
+            report = wanted.report
+            if wanted.shrunk and not force:
+                raise KnowledgeError(wanted.shrunk)
+            if report.changes or force or self.damage or self._lease is None:
+                smoke = () if force else wanted.smoke
+                version = await self._make(wanted.documents, wanted.chunks, progress, smoke=smoke)
                 report = replace(report, version=version)
         return replace(report, seconds=time.monotonic() - began)
+
+    async def repair(self) -> str:
+        """Build the live version again from its own passages; from the documents if these are damaged.
+
+        Returns the version that serves; raises `KnowledgeError` as `reload` does.
+        """
+        name = versions.live_version(self._home)
+        try:
+            manifest = await asyncio.to_thread(self._manifest, name)
+            chunks = await asyncio.to_thread(intact_chunks, self._home / name, manifest)
+        except KnowledgeError:
+            return (await self.reload()).version
+        with only_writer(self._home):
+            return await self._make(manifest.documents, chunks, None)
 
     async def rollback(self) -> str:
         """Go back to the version that served before; returns its name.
@@ -198,10 +183,10 @@ class Library:
         Raises `KnowledgeError` when there is none or it cannot be opened.
         """
         with only_writer(self._home):
-            older = indexes.older(self._home, indexes.live_version(self._home))
+            older = versions.older(self._home, versions.live_version(self._home))
             if not older:
                 raise KnowledgeError("there is no older version of the index to go back to")
-            await self._serve(older[0])
+            await self._serve(await self._sound(older[0]))
             return older[0]
 
     def status(self) -> Status:
@@ -213,186 +198,196 @@ class Library:
             chunks=manifest.chunks if manifest else 0,
             embedder=manifest.embedder if manifest else "",
             created=manifest.created if manifest else None,
-            versions=tuple(indexes.versions(self._home)),
+            versions=tuple(versions.versions(self._home)),
+            damage=self.damage,
+            confidence=self._judged_by(),
         )
+
+    def _judged_by(self) -> str:
+        if self._fit:
+            return f"fitted on {self._fit.questions} own questions, {self._fit.created}"
+        if (self._home / FIT).exists():
+            return "as shipped: the own fit was made for another embedder, calibrate again"
+        return "as shipped"
+
+    async def calibrated(self, fit: Fit) -> None:
+        """Judge by this fit from now on, in every process that reads this index."""
+        with only_writer(self._home):
+            await asyncio.to_thread(fit.write, self._home / FIT)
+        await self.open()
+
+    async def passages(self) -> tuple[Sequence[Chunk], Matrix]:
+        """All passages and the vectors of their pieces; `KnowledgeError` without an index."""
+        if self._lease is None:
+            raise KnowledgeError("there is no index yet; sangdam kb reload builds it")
+        chunks = self._lease.index.chunks
+        return chunks, await self._vectors.passages(chunks)
 
     async def close(self) -> None:
         """Let go of the index and of the threads that search it."""
         lease, self._lease = self._lease, None
         self._workers.shutdown(wait=False)
         if lease:
-            lease.retire()
+            await asyncio.to_thread(lease.retire)
 
     # ---- the version that serves
 
     async def _follow(self) -> None:
-        """Move to the version that `live` names now; stay where we are if it cannot be opened."""
+        """Move to the version that `live` names now; to what is left if it cannot be opened."""
         seen = _signature(self._home)
         if seen == self._seen:
             return
         self._seen = seen
-        name = indexes.live_version(self._home)
-        if not name or (self._lease and self._lease.index.version == name):
-            return
+        name = versions.live_version(self._home)
+        if not self._lease or self._lease.index.version != name:
+            found, self._damage = await self._best(name)
+            if self._damage:
+                _log.warning("%s; it must be built again", self._damage)
+            if found:
+                await self._adopt(found)
+        self._read_fit()
+
+    async def _best(self, name: str) -> tuple[Index | None, str]:
+        """The live version, what is left of it, or another sound one; and what is wrong."""
+        others = [other for other in reversed(versions.versions(self._home)) if other != name]
+        if not name and not others:
+            return None, ""
         try:
-            index = await asyncio.to_thread(self._open, name)
+            return await self._sound(name), ""
         except KnowledgeError as error:
-            _log.warning("%s; it must be built again", error)
-            return
-        self._adopt(index)
+            damage = str(error)
+        with suppress(KnowledgeError):
+            await asyncio.to_thread(self._manifest, name)
+            return await asyncio.to_thread(Index.salvage, self._home / name, damage), damage
+        if self._lease:  # what served until now is as good as any other
+            return None, damage
+        for other in others:
+            with suppress(KnowledgeError):
+                return await self._sound(other), damage
+        return None, damage
 
-    async def _serve(self, name: str) -> None:
-        """Open a version, and once it is found sound make it the live one."""
-        index = await asyncio.to_thread(self._open, name)
-        async with self._moving:
-            try:
-                indexes.switch_live(self._home, name)
-            except OSError:
-                index.close()
-                raise
-            self._seen = _signature(self._home)
-            self._adopt(index)
-
-    def _open(self, name: str) -> Index:
-        folder = self._home / name
-        manifest = Manifest.read(folder)
-        wanted = (self._embedder.fingerprint, self._kiwi, chunking.VERSION)
+    def _manifest(self, name: str) -> Manifest:
+        """Of a version that fits; `KnowledgeError` when there is none or it was made otherwise."""
+        if not name:
+            raise KnowledgeError("no index version is live")
+        manifest = Manifest.read(self._home / name)
+        wanted = (self._vectors.fingerprint, self._kiwi, chunking.VERSION)
         if (manifest.embedder, manifest.kiwi, manifest.chunker) != wanted:
             raise KnowledgeError(
                 f"index {name} was made with another embedder, analyser or chunker"
             )
-        return Index.open(folder)
+        return manifest
 
-    def _adopt(self, index: Index) -> None:
+    async def _sound(self, name: str) -> Index:
+        """A version opened; first looked into by a child process if somebody died over it."""
+        folder = self._home / name
+        await asyncio.to_thread(self._manifest, name)
+        if not await asyncio.to_thread(versions.safe_to_open, folder):
+            await probe(folder)
+        return await asyncio.to_thread(Index.open, folder)
+
+    async def _serve(self, index: Index) -> None:
+        """Make a version that was found sound the live one."""
+        async with self._moving:
+            try:
+                versions.switch_live(self._home, index.version)
+            except OSError:
+                index.close()
+                raise
+            self._seen = _signature(self._home)
+            self._damage = ""
+            await self._adopt(index)
+            self._read_fit()
+
+    def _read_fit(self) -> None:
+        embedder = self._lease.index.manifest.embedder if self._lease else ""
+        self._fit = read_fit(self._home / FIT, embedder)
+
+    async def _adopt(self, index: Index) -> None:
         old, self._lease = self._lease, Lease(index)
         if old:
-            old.retire()
-
-    def _plan(
-        self, documents: Sequence[Document], problems: Sequence[Problem]
-    ) -> tuple[list[Chunk], str, Report]:
-        """The passages to index, why that should be refused if it should, and what changes.
-
-        Compared with the live version even when that cannot be opened any more.
-        """
-        old = None
-        with suppress(KnowledgeError):
-            old = Manifest.read(self._home / (indexes.live_version(self._home) or "none"))
-        chunks = [passage for document in documents for passage in chunk(document)]
-        shrunk = ""
-        if old and old.chunker == chunking.VERSION and len(chunks) < old.chunks * (1 - SHRINK):
-            shrunk = (
-                f"refused: {len(chunks)} passages instead of {old.chunks}; the index stays as it is. "
-                "If so much was really removed, reload with force"
-            )
-        return chunks, shrunk, _compare(old, documents, len(chunks), problems)
+            await asyncio.to_thread(old.retire)
 
     # ---- making a version
 
+    def _plan(self) -> Plan:
+        live = None
+        with suppress(KnowledgeError):
+            live = Manifest.read(self._home / (versions.live_version(self._home) or "none"))
+        return plan(self.folder, live)
+
     async def _make(
-        self, documents: Sequence[Document], chunks: Sequence[Chunk], progress: Progress | None
+        self,
+        documents: Mapping[str, str],
+        chunks: Sequence[Chunk],
+        progress: Progress | None,
+        *,
+        smoke: Sequence[Question] = (),
     ) -> str:
-        vectors = await self._embedded(chunks, progress)
-        existing = [int(f.name[1:]) for f in self._home.glob("v*") if f.name[1:].isdecimal()]
-        name = f"v{max(existing, default=0) + 1:06d}"
+        vectors = await self._vectors.passages(chunks, progress)
+        name = versions.next_name(self._home)
         staging = self._home / "staging"
         try:
             await write_version(staging, chunks, vectors, kiwi=self._kiwi)
             manifest = Manifest(
                 version=name,
                 created=datetime.now(UTC),
-                previous=indexes.live_version(self._home),
-                embedder=self._embedder.fingerprint,
+                previous=versions.live_version(self._home),
+                embedder=self._vectors.fingerprint,
                 kiwi=self._kiwi,
-                documents={document.path: document.hash for document in documents},
+                documents=documents,
                 chunks=len(chunks),
                 pieces=len(vectors),
-                checksums=await asyncio.to_thread(indexes.checksums, staging),
-                engine=indexes.engine(),
+                checksums=await asyncio.to_thread(versions.checksums, staging),
+                engine=versions.engine(),
             )
             manifest.write(staging)
             staging.rename(self._home / name)
-            await self._serve(name)
+            index = await asyncio.to_thread(Index.open, self._home / name)
+            await self._check(index, smoke)
+            await self._serve(index)
         except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            if indexes.live_version(self._home) != name:
-                shutil.rmtree(self._home / name, ignore_errors=True)
+            versions.remove(staging)
+            if versions.live_version(self._home) != name:
+                versions.remove(self._home / name)
             raise
         await asyncio.to_thread(self._retire, name)
         return name
 
-    async def _embedded(self, chunks: Sequence[Chunk], progress: Progress | None) -> Matrix:
-        """The vectors of all pieces in order, those that are known taken from the store."""
-        texts = [text for chunk in chunks for text in chunk.embedded]
-        keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-        fingerprint = await asyncio.to_thread(lambda: self._embedder.fingerprint)
-        known = await self._vectors.vectors(fingerprint, list(dict.fromkeys(keys)))
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        done = len(known)
-        total = done + len(missing)
-        if progress:
-            progress(done, total)
-        fresh: dict[str, bytes] = {}
-        todo = list(missing.items())
-        for start in range(0, len(todo), BATCH):
-            batch = todo[start : start + BATCH]
-            async with self._embedding:
-                rows = await asyncio.to_thread(self._embedder.passages, [text for _, text in batch])
-            fresh |= {
-                key: np.asarray(row, dtype="<f4").tobytes()
-                for (key, _), row in zip(batch, rows, strict=True)
-            }
-            done += len(batch)
-            if len(fresh) >= KEPT_AT_ONCE or start + BATCH >= len(todo):
-                await self._vectors.keep_vectors(fingerprint, fresh)
-                known |= fresh
-                fresh = {}
-            if progress:
-                progress(done, total)
-        matrix = np.frombuffer(b"".join(known[key] for key in keys), dtype="<f4")
-        return matrix.reshape(len(keys), -1)
+    async def _check(self, index: Index, smoke: Sequence[Question]) -> None:
+        """Close a version and raise `KnowledgeError` when it does not answer the smoke questions."""
+        failed = []
+        try:
+            for question in smoke:
+                found = await self.search_in(index, question.text, k=SMOKE_RANK)
+                if not question.rank(found.passages):
+                    failed.append(question.text)
+            if failed:
+                raise KnowledgeError(
+                    f"refused: {len(failed)} of {len(smoke)} questions in {SMOKE} are not answered by "
+                    f"their documents any more, such as {failed[0]!r}; the index stays as it is. If "
+                    "that is meant, correct the file or reload with force"
+                )
+        except BaseException:
+            await asyncio.to_thread(index.close)
+            raise
 
     def _retire(self, live: str) -> None:
         """Remove versions that no rollback reaches."""
-        keep = {live, *indexes.older(self._home, live)[: VERSIONS - 1]}
+        keep = {live, *versions.older(self._home, live)[: VERSIONS - 1]}
         for folder in self._home.glob("v*"):
             if folder.name not in keep:
-                shutil.rmtree(folder, ignore_errors=True)
+                versions.remove(folder)
 
 
-def _signature(home: Path) -> tuple[int, int] | None:
-    """Changes whenever the live file is replaced."""
+def _signature(home: Path) -> object:
+    """Changes whenever a file is replaced that says what serves."""
+    return tuple(_stamp(home / name) for name in (versions.LIVE, FIT))
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
     try:
-        about = (home / indexes.LIVE).stat()
+        about = file.stat()
     except OSError:
         return None
     return about.st_mtime_ns, about.st_ino
-
-
-def _nothing_readable(folder: Path, problems: Sequence[Problem]) -> str:
-    if not problems:
-        return f"knowledge folder {folder} holds no documents (Markdown, text, YAML, CSV, HTML)"
-    first = f"{problems[0].path}: {problems[0].reason}"
-    return f"none of the {len(problems)} documents in {folder} can be read; the first: {first}"
-
-
-def _compare(
-    old: Manifest | None,
-    documents: Sequence[Document],
-    chunks: int,
-    problems: Sequence[Problem],
-) -> Report:
-    before = dict(old.documents) if old else {}
-    now = {document.path: document.hash for document in documents}
-    changed = [path for path in now if path in before and before[path] != now[path]]
-    added = [path for path in now if path not in before]
-    return Report(
-        version=old.version if old else "",
-        added=tuple(added),
-        changed=tuple(changed),
-        removed=tuple(path for path in before if path not in now),
-        unchanged=len(now) - len(changed) - len(added),
-        chunks=chunks,
-        seconds=0.0,
-        problems=tuple(problems),
-    )

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brain.knowledge.chunk import Chunk
-from brain.knowledge.confidence import Signals, assess, is_related, margin
+from brain.knowledge.confidence import Fit, Signals, assess, margin, shipped
 from brain.knowledge.embed import Vector
 from brain.knowledge.lexical import Lexical, Scores, bigrams
 from brain.messages import Confidence, Passage
@@ -64,11 +64,13 @@ class Found:
     """The question as it was looked up."""
     signals: Signals | None = None
     """What the confidence was computed from; None when nothing could be looked up."""
+    fit: Fit | None = None
+    """How it was computed; None: as shipped."""
 
     @property
     def related(self) -> bool:
         """Whether the documents hold something of the question's kind, be it no answer."""
-        return bool(self.passages) and is_related(self.confidence)
+        return bool(self.passages) and (self.fit or shipped()).is_related(self.confidence)
 
 
 NOTHING = Confidence(level="low", probability=0.0)

@@ -39,9 +39,12 @@ from brain.messages import (
     ReplyKind,
     Source,
 )
+from tests.contract import guide
 from tests.wire.discord_gateway import ALICE, DM
 from tests.wire.discord_gateway import TOKEN as DISCORD_TOKEN
 from tests.wire.discord_server import DiscordServer
+from tests.wire.line_server import SECRET, USER, LineServer
+from tests.wire.line_server import TOKEN as LINE_TOKEN
 from tests.wire.telegram_server import TOKEN, TelegramServer
 
 STOPS_WITHIN = 1.0
@@ -305,6 +308,7 @@ class TelegramHarness(Harness):
 
     def make(self) -> Telegram:
         self.server = TelegramServer()
+        self.server.takes_drafts = True
         labels = Labels(source="출처: {document} · {heading}", choices="")
         return Telegram(token=TOKEN, base_url=self.server.host, labels=lambda: labels)
 
@@ -405,6 +409,42 @@ class KakaoHarness(Harness):
         await self.client.close()
 
 
+class GuideHarness(Harness):
+    """The channel that `.github/ADDING_A_CHANNEL.md` makes, with its platform on loopback."""
+
+    customer = Address(channel="line", conversation=USER, user=USER)
+
+    def make(self) -> Any:
+        self.server = LineServer()
+        labels = Labels(source="출처: {document} · {heading}", choices="")
+        return guide.line().Line(
+            secret=SECRET, token=LINE_TOKEN, labels=lambda: labels, api_base="http://127.0.0.1:9"
+        )
+
+    async def open(self) -> None:
+        await self.server.__aenter__()
+        adapter: Any = self.adapter
+        adapter._base = f"{self.server.api_base}/v2/bot/message/"  # known only now
+        await super().open()
+        application = web.Application()
+        application.add_routes(adapter.routes())
+        self.house = TestServer(application)
+        await self.house.start_server()
+        self.server.webhook = str(self.house.make_url("/channels/line"))
+
+    async def says(self, text: str) -> None:
+        await self.server.say(text)
+
+    async def shown(self, replies: int) -> list[str]:
+        await until(lambda: len(self.server.shown[USER]) >= replies)
+        return self.server.shown[USER]
+
+    async def close(self) -> None:
+        await super().close()
+        await self.house.close()
+        await self.server.__aexit__()
+
+
 HARNESSES: dict[str, type[Harness]] = {
     "fake": FakeHarness,
     "fake, idempotent": IdempotentFakeHarness,
@@ -414,6 +454,7 @@ HARNESSES: dict[str, type[Harness]] = {
     "discord": DiscordHarness,
     "http": HttpHarness,
     "kakao": KakaoHarness,
+    "line, from the guide": GuideHarness,
 }
 
 
@@ -519,6 +560,19 @@ async def test_a_draft_does_not_stand_in_the_replys_way(channel: Harness) -> Non
         await channel.adapter.show(channel.customer, Draft(text=text))
     await channel.adapter.deliver(channel.customer, reply())
     assert await channel.shown(1) == ["답변 1"]
+
+
+async def test_of_a_reply_that_never_comes_nothing_is_left(channel: Harness) -> None:
+    for text in ("", "답", "답변 1"):
+        await channel.adapter.show(channel.customer, Draft(text=text))
+    await asyncio.sleep(0.1)  # long enough to be seen
+    for _ in range(2):
+        await channel.adapter.show(channel.customer, None)
+    assert await channel.shown(0) == []
+    await channel.adapter.deliver(channel.customer, reply())
+    [shown] = await channel.shown(1)
+    # What a terminal has written stays.
+    assert shown.removeprefix("답변 1\n" if channel.adapter.name == "console" else "") == "답변 1"
 
 
 async def test_what_is_sent_again_is_shown_once_where_it_is_so_declared(channel: Harness) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ async def test_reload_takes_effect_and_rollback_undoes_it(run, tmp_path: Path) -
         after = await sangdam.say(question)
         assert (after.reply.kind, after.reply.sources[0].document) == ("quoted", "club.md")
         await sangdam.say("/rollback", **ADMIN)
-        assert (await sangdam.say(question)).reply.kind == "abstained"
+        assert (await sangdam.say(question, user="another")).reply.kind == "abstained"
 
 
 async def test_reload_with_broken_prompts_changes_nothing(run, tmp_path: Path) -> None:
@@ -101,3 +102,38 @@ async def test_reset_forgets_the_conversation_but_not_its_neighbour(run) -> None
         await sangdam.say("/초기화", user="a")
         assert (await sangdam.app.store.session(first.address)).exchanges == ()
         assert len((await sangdam.app.store.session(second.address)).exchanges) == 1
+
+
+async def test_a_reload_shows_how_far_it_is(run, tmp_path: Path) -> None:
+    async with run() as sangdam:
+        (tmp_path / "kb" / "club.md").write_text(
+            "# 독서 모임\n독서 모임은 매달 둘째 토요일 오후 3시에 종로점에서 합니다.\n",
+            encoding="utf-8",
+        )
+        await sangdam.say("/새로고침", **ADMIN)
+        shown = [draft.text for _, draft in sangdam.fake.drafts if draft]
+    assert any("읽고 있습니다" in text for text in shown)
+
+
+async def test_gaps_gather_what_was_abstained_or_disliked_until_it_is_answered(
+    run, tmp_path: Path
+) -> None:
+    async with run() as sangdam:
+        assert "없습니다" in (await sangdam.say("/gaps", **ADMIN)).reply.text
+        await sangdam.say("독서 모임은 언제 하나요?")
+        await sangdam.say("독서모임 언제 해요?", user="u2")
+        disliked = await sangdam.say("배송비 얼마예요?", user="u3")
+        await sangdam.fake.vote(disliked.reply, "down", user="u3")
+        while not (await sangdam.app.store.stats()).down:
+            await asyncio.sleep(0.01)
+        gaps = (await sangdam.say("/빈틈", **ADMIN)).reply.text
+        assert "(2) 독서" in gaps
+        assert "(1) 배송비 얼마예요?" in gaps
+        (tmp_path / "kb" / "club.md").write_text(
+            "# 독서 모임\n독서 모임은 매달 둘째 토요일 오후 3시에 종로점에서 합니다. 누구나 오실 수 있습니다.\n",
+            encoding="utf-8",
+        )
+        await sangdam.say("/reload", **ADMIN)
+        gaps = (await sangdam.say("/gaps", **ADMIN)).reply.text
+    assert "독서" not in gaps
+    assert "배송비 얼마예요?" in gaps

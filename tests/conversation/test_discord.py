@@ -78,7 +78,8 @@ async def test_who_is_no_admin_is_told_so_whatever_discord_let_through(
 async def test_the_models_words_grow_in_one_message(server: DiscordServer, run: Run) -> None:
     words = (
         "고객님, 배송비는 2,500원이며 20,000원 이상 주문하시면 무료로 배송해 드립니다. "
-        "제주와 도서 산간 지역은 3,000원이 더해지고, 결제가 끝난 뒤 1~2영업일 안에 출고합니다."
+        "제주와 도서 산간 지역은 3,000원이 더해집니다. 결제가 끝난 뒤 1~2영업일 안에 출고합니다. "
+        "더 궁금하신 점이 있으면 언제든지 말씀해 주세요."
     )
     script = Script(reply=words, delay=0.1)
     async with OllamaServer(script=script) as model:
@@ -157,3 +158,19 @@ async def test_the_library_is_loaded_only_where_it_is_used() -> None:
     code = "import sys, bot.serve; sys.exit('discord' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await process.wait() == 0
+
+
+async def test_what_was_asked_while_it_was_down_is_answered_once(
+    server: DiscordServer, run: Run
+) -> None:
+    async with run(**settings(server)) as sangdam:
+        await connect(sangdam, server)
+        await server.say("배송비 얼마예요?")
+        await until(lambda: server.shown(DM))
+    await server.say("반품은 며칠 안에 해야 하나요?")
+    for _ in range(2):
+        async with run(**settings(server), resume=True) as sangdam:
+            await connect(sangdam, server)
+            await until(lambda: len(server.shown(DM)) == 2)
+            await sangdam.quiet()
+    assert "7일" in server.shown(DM)[1]["content"]

@@ -18,8 +18,9 @@ from brain.knowledge.chunk import (
     estimate_tokens,
     sentences,
 )
+from brain.knowledge.data import read_csv, read_faq
 from brain.knowledge.document import Content, Document
-from brain.knowledge.formats import read_csv, read_faq, read_markdown
+from brain.knowledge.formats import read_markdown
 
 LONG = "고객님께서 주문하신 상품은 결제를 확인한 다음 영업일에 출고되어 이틀 안에 도착합니다."
 

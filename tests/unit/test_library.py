@@ -3,99 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
-from zlib import crc32
 
-import numpy as np
 import pytest
 
 from brain.errors import KnowledgeError
-from brain.knowledge import index as indexes
-from brain.knowledge.embed import Matrix, Vector
-from brain.knowledge.index import Index, Lease, only_writer
+from brain.knowledge import versions
+from brain.knowledge.index import Index, Lease
 from brain.knowledge.library import Library
-
-
-class BigramEmbedder:
-    """Hashes neighbouring letters into a vector: crude, but equal words give near vectors."""
-
-    dimension = 64
-
-    def __init__(self, fingerprint: str = "bigrams-1") -> None:
-        self.fingerprint = fingerprint
-        self.embedded: list[str] = []
-
-    def query(self, text: str) -> Vector:
-        vector = np.full(self.dimension, 1e-3, dtype=np.float32)
-        for pair in itertools.pairwise(text):
-            vector[crc32("".join(pair).encode()) % self.dimension] += 1
-        return vector / np.float32(np.linalg.norm(vector))
-
-    def passages(self, texts: Sequence[str]) -> Matrix:
-        self.embedded.extend(texts)
-        return np.stack([self.query(text) for text in texts])
-
-
-class Vectors:
-    """A vector store in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[tuple[str, str], bytes] = {}
-
-    async def vectors(self, fingerprint: str, hashes: Sequence[str]) -> dict[str, bytes]:
-        return {h: self.kept[fingerprint, h] for h in hashes if (fingerprint, h) in self.kept}
-
-    async def keep_vectors(self, fingerprint: str, vectors: Mapping[str, bytes]) -> None:
-        self.kept |= {(fingerprint, key): vector for key, vector in vectors.items()}
-
-
-class Shop:
-    """A knowledge folder and what reads it."""
-
-    def __init__(self, root: Path) -> None:
-        self.folder = root / "kb"
-        self.data = root / "data"
-        self.home = self.data / "index"
-        self.vectors = Vectors()
-        self.embedder = BigramEmbedder()
-        self.write("delivery.md", "# 배송 안내\n\n제주 지역 배송은 사흘 더 걸립니다.")
-        self.write("refund.md", "# 환불 안내\n\n환불은 카드사에서 닷새 안에 처리합니다.")
-
-    def write(self, name: str, text: str) -> None:
-        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (self.folder / name).write_text(text, encoding="utf-8")
-
-    @asynccontextmanager
-    async def library(self, embedder: BigramEmbedder | None = None) -> AsyncIterator[Library]:
-        library = Library(
-            folder=self.folder,
-            data=self.data,
-            embedder=embedder or self.embedder,
-            vectors=self.vectors,
-        )
-        try:
-            yield library
-        finally:
-            await library.close()
-
-    def versions(self) -> list[str]:
-        return sorted(path.name for path in self.home.glob("[!l]*"))
+from brain.knowledge.versions import only_writer
+from tests.unit.shop import BigramEmbedder, Shop, best
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
-
-
-async def best(library: Library, query: str) -> str:
-    found = await library.search(query)
-    return found.passages[0].text if found.passages else ""
 
 
 async def test_an_index_is_made_followed_changed_and_rolled_back(shop: Shop) -> None:
@@ -180,8 +105,10 @@ async def test_what_is_refused_leaves_the_old_index_serving(shop: Shop) -> None:
 
 
 def children() -> list[int]:
+    """Those that write an index; the documents are read in another child."""
     tasks = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for task in tasks for pid in task.read_text().split()]
+    found = [Path("/proc", pid) for task in tasks for pid in task.read_text().split()]
+    return [int(p.name) for p in found if b"knowledge.build" in (p / "cmdline").read_bytes()]
 
 
 async def child_at_work(reload: asyncio.Task[object]) -> int:
@@ -213,61 +140,6 @@ async def test_a_reload_that_is_cancelled_takes_its_child_along(shop: Shop) -> N
         assert child not in children()
         assert shop.versions() == []
         assert (await library.reload()).version == "v000001"
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-DAMAGE: dict[str, Callable[[Path], None]] = {
-    "live names nothing": lambda v: (v.parent / "live").write_text("v9"),  # type: ignore[misc, dict-item] # returns a count
-    "live is binary": lambda v: (v.parent / "live").write_bytes(b"\xff\0"),  # type: ignore[misc, dict-item] # returns a count
-    "manifest gone": lambda v: (v / "manifest.json").unlink(),
-    "manifest cut": lambda v: truncate(v / "manifest.json"),
-    "manifest is a list": lambda v: (v / "manifest.json").write_text("[]"),  # type: ignore[misc, dict-item] # returns a count
-    "other format": lambda v: (v / "manifest.json").write_text('{"format": 0}'),  # type: ignore[misc, dict-item] # returns a count
-    "chunks cut": lambda v: truncate(v / "chunks.jsonl"),
-    "words gone": lambda v: shutil.rmtree(v / "bm25"),
-    "chroma gone": lambda v: shutil.rmtree(v / "chroma"),
-    "chroma cut": lambda v: truncate(v / "chroma" / "chroma.sqlite3"),
-    "chroma wiped": lambda v: (v / "chroma" / "chroma.sqlite3").write_bytes(b""),  # type: ignore[misc, dict-item] # returns a count
-}
-
-
-async def test_damage_is_found_at_opening_and_repaired_without_embedding(shop: Shop) -> None:
-    async with shop.library() as library:
-        await library.reload()
-    shutil.copytree(shop.home, shop.home.with_name("sound"))
-    shop.embedder.embedded.clear()
-    for kind, damage in DAMAGE.items():
-        shutil.rmtree(shop.home)
-        shutil.copytree(shop.home.with_name("sound"), shop.home)
-        damage(shop.home / "v000001")
-        async with shop.library() as library:
-            assert not await library.open(), kind
-            assert (await library.search("제주")).passages == (), kind
-    async with shop.library() as library:
-        assert (await library.reload()).version == "v000002"
-        assert await best(library, "제주 배송") == "제주 지역 배송은 사흘 더 걸립니다."
-    assert shop.embedder.embedded == []
-
-
-async def test_a_graph_with_flipped_bytes_is_never_opened(shop: Shop) -> None:
-    rows = "\n".join(f"상품 {n},{n * 100}원" for n in range(1_200))
-    shop.write("products.csv", f"상품,가격\n{rows}\n")
-    async with shop.library() as library:
-        await library.reload()
-        assert await best(library, "상품 777 가격 77700원") == "상품: 상품 777, 가격: 77700원"
-    async with shop.library() as library:
-        assert await library.open(), "opening leaves the checked files as they are"
-    async with shop.library() as library:
-        assert await library.open()
-    (graph,) = (shop.home / "v000001").glob("chroma/*/data_level0.bin")
-    data = bytearray(graph.read_bytes())
-    data[1_000:1_050] = bytes(byte ^ 0xFF for byte in data[1_000:1_050])
-    graph.write_bytes(data)
-    async with shop.library() as library:
-        assert not await library.open()
 
 
 async def test_another_embedder_makes_another_index(shop: Shop) -> None:
@@ -310,7 +182,7 @@ async def test_searches_go_on_while_the_index_is_reloaded(shop: Shop) -> None:
 async def test_an_index_is_closed_after_its_last_search(shop: Shop) -> None:
     async with shop.library() as library:
         await library.reload()
-    index = Index.open(shop.home / indexes.live_version(shop.home))
+    index = Index.open(shop.home / versions.live_version(shop.home))
     lease = Lease(index)
     lease.take()
     lease.retire()
@@ -321,3 +193,19 @@ async def test_an_index_is_closed_after_its_last_search(shop: Shop) -> None:
     lease.give()
     with pytest.raises(Exception, match=r".+"):
         index.nearest(vector, 1)
+
+
+async def test_a_version_that_fails_the_smoke_questions_is_refused(shop: Shop) -> None:
+    shop.write("smoke.jsonl", '{"q": "제주 배송 기간", "source": "delivery.md"}\n')
+    async with shop.library() as library:
+        assert (await library.reload()).added == ("delivery.md", "refund.md"), "no document itself"
+        (shop.folder / "delivery.md").rename(shop.folder / "moved.md")
+        with pytest.raises(KnowledgeError, match=r"refused: 1 of 1 questions .* '제주 배송 기간'"):
+            await library.reload()
+        assert shop.versions() == ["v000001"]
+        assert await best(library, "제주 배송") == "제주 지역 배송은 사흘 더 걸립니다."
+        shop.write("smoke.jsonl", "{")
+        with pytest.raises(KnowledgeError, match=r"smoke\.jsonl:1: "):
+            await library.reload()
+        shop.write("smoke.jsonl", '{"q": "제주 배송 기간", "source": "delivery.md"}\n')
+        assert (await library.reload(force=True)).version == "v000002"

@@ -70,11 +70,14 @@ class DiscordServer(Gateway):
         self.session_starts = 1000
         self.ephemeral: dict[str, list[dict[str, Any]]] = {}
         """Per interaction token what only its user sees."""
+        self.files: dict[str, bytes] = {}
+        """Contents of attachments by name, at `/attachments/NAME`."""
         self.nonces: dict[tuple[str, str], dict[str, Any]] = {}
 
     async def __aenter__(self) -> Self:
         application = web.Application()
         application.router.add_get("/gateway/", self._gateway)
+        application.router.add_get("/attachments/{name}", self._file)
         application.router.add_route("*", "/api/v10/{path:.*}", self._rest)
         self.runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self.runner.setup()
@@ -96,6 +99,16 @@ class DiscordServer(Gateway):
     def connections(self) -> int:
         """Sockets that are open, gateway and REST."""
         return len(self.runner.server.connections) if self.runner.server else 0
+
+    def attachment(self, name: str, content: bytes, mime: str = "image/png") -> dict[str, Any]:
+        """A file, as messages name it."""
+        self.files[name] = content
+        url = f"http://127.0.0.1:{self.port}/attachments/{name}?ex=1&is=2&hm=3"
+        known = {"id": self.id(), "filename": name, "size": len(content), "content_type": mime}
+        return {**known, "url": url, "proxy_url": url}
+
+    async def _file(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.files[request.match_info["name"]])
 
     def made(self, what: str) -> list[Call]:
         """The calls that match a pattern."""
@@ -219,6 +232,11 @@ class DiscordServer(Gateway):
             reversed(later[: int(body["limit"])] if after else later[-int(body["limit"]) :])
         )
 
+    async def _one(self, body: Any, channel: str) -> Any:
+        self._channel(channel)
+        people = {} if "guild_id" in self.channels[channel] else {"recipients": [user(ALICE)]}
+        return {**self.channels[channel], **people}
+
     async def _post(self, body: Any, channel: str) -> Any:
         self._channel(channel)
         valid(body)
@@ -241,6 +259,13 @@ class DiscordServer(Gateway):
                 await self.dispatch("MESSAGE_UPDATE", message)
                 return message
         raise Refused(404, 10008, "Unknown Message")
+
+    async def _delete(self, body: Any, channel: str, number: str) -> None:
+        kept = [each for each in self._channel(channel) if each["id"] != number]
+        if len(kept) == len(self.messages[channel]):
+            raise Refused(404, 10008, "Unknown Message")
+        self.messages[channel] = kept
+        await self.dispatch("MESSAGE_DELETE", {"id": number, "channel_id": channel})
 
     async def _typing(self, body: Any, channel: str) -> None:
         self._channel(channel)
@@ -297,9 +322,11 @@ class DiscordServer(Gateway):
         r"GET /oauth2/applications/@me": _application,
         r"GET /gateway/bot": _gateway_bot,
         rf"PUT /applications/{APPLICATION}/commands": _put_commands,
+        r"GET /channels/(\d+)": _one,
         r"GET /channels/(\d+)/messages": _history,
         r"POST /channels/(\d+)/messages": _post,
         r"PATCH /channels/(\d+)/messages/(\d+)": _patch,
+        r"DELETE /channels/(\d+)/messages/(\d+)": _delete,
         r"POST /channels/(\d+)/typing": _typing,
         r"POST /channels/(\d+)/messages/(\d+)/threads": _thread,
         r"POST /interactions/(\d+)/([\w-]+)/callback": _callback,

@@ -94,6 +94,12 @@ class TelegramServer:
         """The bot's messages by chat, in order; deleted ones are gone."""
         self.scripts: dict[str, deque[Script]] = defaultdict(deque)
         """What happens to the next calls of a method, one each."""
+        self.takes_drafts = False
+        """Whether there are drafts that are no messages; a server of one's own may be too old for them."""
+        self.drafts: dict[int, tuple[int, str]] = {}
+        """The draft that a private chat shows, with its number; a message ends it."""
+        self.files: dict[str, bytes] = {}
+        """Contents of files by their id."""
         self.webhook: Json = {}
         self.pushed: list[int] = []
         """The status of each call of the webhook."""
@@ -108,6 +114,7 @@ class TelegramServer:
 
     async def __aenter__(self) -> Self:
         app = web.Application()
+        app.router.add_get("/file/bot{token}/files/{name}", self._file)
         app.router.add_route("*", "/bot{token}/{method}", self._answer)
         # Addresses hold the token, and tests look for it in what was logged.
         self._runner = web.AppRunner(
@@ -169,6 +176,10 @@ class TelegramServer:
     def called(self, method: str) -> list[Call]:
         """The calls of one method."""
         return [each for each in self.calls if each.method == method]
+
+    def calls_in(self, chat: int) -> list[Call]:
+        """The calls that concern one chat."""
+        return [each for each in self.calls if each.given.get("chat_id") == chat]
 
     def script(self, method: str, *faults: Fault | Script) -> None:
         """What happens to the next calls of `method`."""
@@ -291,7 +302,17 @@ class TelegramServer:
             versions=[text],
         )
         self.shown[message.chat].append(message)
+        self.drafts.pop(message.chat, None)
         return self._native(message)
+
+    async def _do_sendMessageDraft(self, given: Mapping[str, Any]) -> bool:  # noqa: N802
+        if not self.takes_drafts:
+            raise Refusal(404, "Not Found: method not found")
+        chat, number = given["chat_id"], given["draft_id"]
+        if chat < 0 or number == 0:
+            raise Refusal(400, "Bad Request: PEER_ID_INVALID")
+        self.drafts[chat] = number, parsed(given)
+        return True
 
     async def _do_editMessageText(self, given: Mapping[str, Any]) -> Json:  # noqa: N802
         message = self._own(given, "edit")
@@ -326,6 +347,17 @@ class TelegramServer:
             "from": BOT,
             "text": message.text,
         }
+
+    async def _do_getFile(self, given: Mapping[str, Any]) -> Json:  # noqa: N802
+        number = given["file_id"]
+        if number not in self.files:
+            raise Refusal(400, "Bad Request: wrong file_id or the file is temporarily unavailable")
+        return {"file_id": number, "file_unique_id": number, "file_path": f"files/{number}"}
+
+    async def _file(self, request: web.Request) -> web.Response:
+        if request.match_info["token"] != TOKEN:
+            raise web.HTTPUnauthorized
+        return web.Response(body=self.files[request.match_info["name"]])
 
     async def _done(self, _: Mapping[str, Any]) -> bool:
         return True

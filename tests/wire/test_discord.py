@@ -6,13 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
 from adapters.discord import sending
 from bot.channel_discord import slash_commands
-from bot.commands import Commands
+from bot.commands import COMMANDS
 from brain.errors import ConfigError
 from brain.messages import Action, Choice, Draft, Message, Receipt, Source
 from tests.wire.discord_channel import (
@@ -197,6 +196,23 @@ async def test_a_draft_in_a_channel_answers_the_question(line: Line) -> None:
     assert shown["message_reference"]["message_id"] == sent["id"]
 
 
+async def test_a_reply_that_never_comes_is_taken_back_and_not_typed_any_more(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "TYPING_SECONDS", 0.02)
+    typing = rf"POST /channels/{CHANNEL}/typing"
+    await line.channel.show(IN_CHANNEL, Draft(text=""))
+    await until(lambda: line.server.made(typing))
+    await line.channel.show(IN_CHANNEL, None)
+    typed = len(line.server.made(typing))
+    await line.channel.show(IN_DM, Draft(text="답"))
+    await until(lambda: line.server.shown())
+    await line.channel.show(IN_DM, None)
+    assert texts(line.server) == []
+    await asyncio.sleep(0.2)
+    assert len(line.server.made(typing)) <= typed + 1  # one may have been on its way
+
+
 async def test_a_draft_that_somebody_removed(line: Line) -> None:
     await line.channel.show(IN_DM, Draft(text="답"))
     await until(lambda: line.server.shown())
@@ -277,24 +293,15 @@ async def test_commands_are_announced_in_korean_and_only_once(line: Line) -> Non
 
 
 def test_every_command_is_announced() -> None:
-    made = list(slash_commands(lambda name, language: f"{name} {language}"))
-    assert {each.name: each.korean_name for each in made} == {
-        "help": "도움말",
-        "reset": "초기화",
-        "whoami": "내정보",
-        "reload": "새로고침",
-        "rollback": "되돌리기",
-        "status": "상태",
-        "search": "검색",
-        "why": "왜",
-        "stats": "통계",
+    made = {each.name: each for each in slash_commands(lambda name, language: f"{name} {language}")}
+    assert {name: each.korean_name for name, each in made.items()} == {
+        command.name: command.korean for command in COMMANDS
     }
-    admins = {"reload", "rollback", "status", "search", "why", "stats"}
-    assert {each.name for each in made if each.admin} == admins
-    assert {each.name for each in made if each.argument} == {"reload", "search"}
-    nothing: Any = None
-    table = Commands(brain=nothing, store=nothing, reload=nothing, admins=(), language="ko")._does
-    assert set(table) == {each.name for each in made}
+    assert made["help"].korean_name == "도움말"
+    assert not made["help"].admin
+    assert made["search"].admin
+    assert made["search"].argument == ("discord.argument en", "discord.argument ko")
+    assert made["stats"].argument is None
 
 
 async def test_a_command_is_deferred_at_once_and_answered_where_only_its_user_sees(

@@ -60,6 +60,18 @@ async def test_who_blocked_the_bot_is_asked_once(post: Post) -> None:
     assert len(post.server.called("sendMessage")) == 1
 
 
+async def test_who_blocked_the_bot_is_left_alone_until_they_write_again(post: Post) -> None:
+    post.server.script("sendMessage", "blocked")
+    for _ in range(3):
+        assert (await post.deliver()).outcome == "refused"
+    await post.draw("", "네")
+    await asyncio.sleep(0.05)
+    assert len(post.server.calls_in(111)) == 1
+    post.server.say("다시 왔어요")
+    await post.heard()
+    assert (await post.deliver()).outcome == "delivered"
+
+
 async def test_markup_that_telegram_cannot_read_is_left_out(post: Post) -> None:
     post.server.script("sendMessage", "unparsable")
     assert (await post.deliver("**7일** 안에 *꼭* 됩니다. 1 < 2")).outcome == "delivered"
@@ -189,6 +201,50 @@ async def test_it_types_every_four_seconds_until_there_is_something_to_see(
         typed = len(server.called("sendChatAction"))
         await asyncio.sleep(0.2)
         assert len(server.called("sendChatAction")) == typed
+
+
+async def test_a_reply_that_never_comes_is_not_typed_any_more(
+    server: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telegram_replies, "TYPING_SECONDS", 0.02)
+    async with opened(server) as post:
+        await post.draw("")
+        await until(lambda: len(server.called("sendChatAction")) >= 2)
+        await post.channel.show(CUSTOMER, None)
+        typed = len(server.called("sendChatAction"))
+        await asyncio.sleep(0.2)
+        assert len(server.called("sendChatAction")) <= typed + 1  # one may have been on its way
+
+
+async def test_in_private_drafts_are_no_messages(
+    server: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telegram_replies, "PRIVATE_EDIT_SECONDS", 0.01)
+    server.takes_drafts = True
+    async with opened(server) as post:
+        await post.draw("**굵은** 글")
+        await until(lambda: server.drafts)
+        number, text = server.drafts[111]
+        assert (text, server.shown[111]) == ("굵은 글", [])
+        await post.draw("")  # begun anew: the same draft goes on
+        await post.draw("다른 글")
+        await until(lambda: server.drafts[111] == (number, "다른 글"))
+        await post.deliver("끝", kind="answer")
+        assert (post.texts(), server.drafts) == (["끝"], {})
+        assert server.called("editMessageText") == []
+        await post.draw("다음 글")
+        await until(lambda: server.drafts)
+        assert server.drafts[111][0] != number
+        await post.draw("무리의 글", to=GROUP)
+        await until(lambda: server.shown[-100500])
+
+
+async def test_a_server_that_knows_no_drafts_is_asked_once(post: Post) -> None:
+    for word in ("하나", "둘"):
+        await post.draw(word)
+        await until(lambda word=word: word in post.texts())  # type: ignore[misc]
+        await post.deliver(f"{word}.", kind="answer")
+    assert len(post.server.called("sendMessageDraft")) == 1
 
 
 async def test_drafts_in_a_flood_become_one(

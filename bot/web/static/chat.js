@@ -265,6 +265,7 @@
     },
     typing: () => { if (draft.hidden) writing(""); },
     draft: ({ text }) => writing(text),
+    silent: quiet,
     reply(reply) {
       answered(new Set([reply.in_reply_to]));
       quiet();

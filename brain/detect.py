@@ -1,0 +1,112 @@
+"""Which exceptions a message is about, told by the patterns of `prompts/detection.yaml`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from brain.errors import PromptError
+from brain.facts import suggest
+from brain.strict import Document
+
+LONGEST: Final = 4000
+"""Characters of a message that are looked at."""
+
+_SPACE = re.compile(r"(?<!\\) ")
+
+
+def _loosened(pattern: str) -> str:
+    """`pattern` with every space made optional: customers leave them out."""
+    loose = _SPACE.sub(r"\\s*", pattern)
+    try:
+        matches_nothing = re.compile(loose).search("")
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    if matches_nothing or not pattern.strip():
+        raise ValueError("matches every message")
+    return loose
+
+
+Pattern = Annotated[str, AfterValidator(_loosened)]
+
+
+class _Signs(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    patterns: list[Pattern] = Field(min_length=1)
+    unless: list[Pattern] = []
+    longest: int = Field(LONGEST, gt=0)
+    opening: bool = False
+
+
+class _File(BaseModel):
+    """The file: the signs of each exception by its name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    signs: dict[str, _Signs]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sign:
+    patterns: Sequence[re.Pattern[str]]
+    unless: Sequence[re.Pattern[str]]
+    longest: int
+    opening: bool
+
+    def shows(self, said: str, opening: bool) -> bool:
+        if len(said) > self.longest or (self.opening and not opening):
+            return False
+        shown = any(pattern.search(said) for pattern in self.patterns)
+        return shown and not any(pattern.search(said) for pattern in self.unless)
+
+
+class Detector:
+    """Reads messages; the same message always reads the same."""
+
+    def __init__(self, signs: Mapping[str, _Sign]) -> None:
+        self._signs = signs
+
+    @classmethod
+    def load(cls, path: Path, names: Collection[str]) -> Detector:
+        """Read the file, whose sections must be among `names`. Raises PromptError with file and line."""
+        document = Document(path, error=PromptError)
+        file = document.parse(_File)
+        for name in file.signs:
+            if name not in names:
+                near = suggest(name, list(names))
+                raise document.fault(("signs", name), f"unknown exception {name!r}; {near}")
+        return cls(
+            {
+                name: _Sign(
+                    patterns=[re.compile(pattern) for pattern in signs.patterns],
+                    unless=[re.compile(pattern) for pattern in signs.unless],
+                    longest=signs.longest,
+                    opening=signs.opening,
+                )
+                for name, signs in file.signs.items()
+            }
+        )
+
+    def find(self, text: str, *, opening: bool = True, only: str = "") -> tuple[str, ...]:
+        """Names of the exceptions that show in `text`, in the order of the file.
+
+        `opening`: nothing was said before it. `only`: no others than those that begin like this.
+        """
+        said = folded(text)
+        return tuple(
+            name
+            for name, sign in self._signs.items()
+            if name.startswith(only) and sign.shows(said, opening)
+        )
+
+
+def folded(text: str) -> str:
+    """`text` as patterns see it: lower case, one space between words."""
+    return " ".join(unicodedata.normalize("NFC", text[:LONGEST]).casefold().split())
