@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from brain.messages import Address, Draft, Event, Receipt, Reply
 
@@ -76,3 +76,24 @@ class Parked(Protocol):
     async def delivered(self, reply_id: str, receipt: Receipt) -> None:
         """One has arrived. May be called for one that is not there."""
         ...
+
+
+def clean(text: str) -> str:
+    """`text` that can be stored and sent: JSON can spell half a surrogate pair, and a zero."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
+def document(reply: Reply) -> dict[str, Any]:
+    """A reply as programs read it, in JSON."""
+    return {
+        "id": reply.id,
+        "in_reply_to": reply.in_reply_to,
+        "text": reply.text,
+        "kind": reply.kind,
+        "sources": [
+            {"document": source.document, "heading": source.heading, "score": source.score}
+            for source in reply.sources
+        ],
+        "choices": [{"label": choice.label, "text": choice.text} for choice in reply.choices],
+        "author": reply.author,
+    }

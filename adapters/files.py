@@ -55,20 +55,25 @@ class Files:
 
     async def _one(self, attachment: Attachment) -> Attachment:
         if not attachment.url or (attachment.size or 0) > LARGEST:
-            return attachment
+            return _without_key(attachment)
         content = bytearray()
         try:
             async for piece in self._get(attachment):
                 content += piece
                 if len(content) > LARGEST:
                     raise ValueError("too large")
-            return await self._keep(attachment, bytes(content))
+            return replace(await self._keep(attachment, bytes(content)), url="")
         except TimeoutError:
             raise
         except Exception as error:  # noqa: BLE001 a file is no reason to lose the words with it
             # Its text may hold an address that opens the file.
             _log.warning("a file was not kept: %s", type(error).__name__)
-            return attachment
+            return _without_key(attachment)
+
+
+def _without_key(attachment: Attachment) -> Attachment:
+    """What follows the address opens it to anybody, for a while."""
+    return replace(attachment, url=attachment.url.partition("?")[0])
 
 
 async def over_http(url: str) -> AsyncIterator[bytes]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from adapters.base import Accept, Capabilities
+from adapters.base import Accept, Capabilities, clean, document
 from brain.messages import Action, Address, Draft, Event, Message, Receipt, Reply
 
 History = Callable[[Address], Awaitable[Sequence[tuple[str, Reply]]]]
@@ -237,7 +237,7 @@ class WebChat:
         text = frame.get("text" if kind == "message" else "value")
         if client_id is None or kind not in ("message", "action") or not isinstance(text, str):
             return "bad_frame"
-        text = _encodable(text).replace("\0", "").strip()
+        text = clean(text).strip()
         if len(text) > self.longest:
             return "too_long"
         event_id, now = session.prefix + client_id, datetime.now(UTC)
@@ -250,7 +250,7 @@ class WebChat:
         action, about = frame.get("kind"), frame.get("about") or ""
         if action not in _CUSTOMER_ACTIONS or not isinstance(about, str) or len(about) > 100:
             return "bad_frame"
-        about = _encodable(about)
+        about = clean(about)
         return Action(
             id=event_id, address=session.address, kind=action, value=text, sent_at=now, about=about
         )
@@ -363,7 +363,7 @@ class _Tab:
         """Send one frame now; the caller holds the lock."""
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                await self.socket.send_str(_encodable(json.dumps(frame, ensure_ascii=False)))
+                await self.socket.send_str(clean(json.dumps(frame, ensure_ascii=False)))
         except (ConnectionError, TimeoutError):
             self._cut()
             return False
@@ -375,19 +375,8 @@ class _Tab:
 
 
 def _reply_frame(reply: Reply, session: _Session) -> dict[str, Any]:
-    return {
-        "type": "reply",
-        "id": reply.id,
-        "in_reply_to": reply.in_reply_to.removeprefix(session.prefix),
-        "text": reply.text,
-        "kind": reply.kind,
-        "sources": [
-            {"document": source.document, "heading": source.heading, "score": source.score}
-            for source in reply.sources
-        ],
-        "choices": [{"label": choice.label, "text": choice.text} for choice in reply.choices],
-        "author": reply.author,
-    }
+    asked = reply.in_reply_to.removeprefix(session.prefix)
+    return {"type": "reply", **document(reply), "in_reply_to": asked}
 
 
 def _parsed(data: str) -> dict[str, Any] | None:
@@ -401,8 +390,3 @@ def _parsed(data: str) -> dict[str, Any] | None:
 def _id_of(frame: Mapping[str, Any]) -> str | None:
     client_id = frame.get("id")
     return client_id if isinstance(client_id, str) and _ID.fullmatch(client_id) else None
-
-
-def _encodable(text: str) -> str:
-    """JSON can spell half a surrogate pair, which nothing behind us can store or send."""
-    return text.encode("utf-8", "replace").decode()

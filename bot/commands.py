@@ -212,6 +212,7 @@ class Commands:
         return self._say("commands.rollback", call.language, version=version)
 
     async def _status(self, call: Call) -> str:
+        await self._brain.library.open()  # another process may have reloaded it
         index = self._brain.library.status()
         try:
             model = await self._brain.model.find()

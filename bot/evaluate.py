@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from brain.errors import ConfigError
+from brain.followup import Before, look_up
 from brain.knowledge.library import Library
 from brain.messages import Emotion, Passage
 
@@ -43,13 +44,14 @@ async def evaluate_retrieval(library: Library, path: Path) -> dict[str, Any]:
     """Recall and mean reciprocal rank over rows `{q, source, must[]}`.
 
     A hit is a passage of `source` (one path, or several that are equally right) that holds every
-    `must` string after NFC and folding of white space.
+    `must` string after NFC and folding of white space. A question with a `history` of turns
+    `{user, assistant}` is looked up as one that may lean on them.
     """
     ranks: list[int] = []
     misses: list[dict[str, Any]] = []
     for row in read_rows(path, {"q": str, "source": (str, list), "must": list}):
         sources = [row["source"]] if isinstance(row["source"], str) else row["source"]
-        found = await library.search(row["q"], k=DEEP)
+        found, _ = await look_up(library, row["q"], _leans_on(path, row), k=DEEP)
         rank = _rank(found.passages, sources, row["must"])
         ranks.append(rank)
         if rank > 3 or rank == 0:
@@ -70,6 +72,16 @@ async def evaluate_retrieval(library: Library, path: Path) -> dict[str, Any]:
     result["mrr"] = sum(1 / rank for rank in ranks if rank) / len(ranks)
     result["misses"] = misses
     return result
+
+
+def _leans_on(path: Path, row: Mapping[str, Any]) -> Before | None:
+    said = row.get("history", [])
+    try:
+        return Before(asked=said[-1]["user"], answered=said[-1]["assistant"]) if said else None
+    except (KeyError, TypeError, IndexError):
+        raise ConfigError(
+            f"{path}: {row['q']!r} needs a history of turns {{user, assistant}}"
+        ) from None
 
 
 def _rank(passages: Sequence[Passage], sources: Sequence[str], must: Sequence[str]) -> int:

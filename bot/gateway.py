@@ -123,7 +123,8 @@ class Gateway:
         if isinstance(event, Action):
             kept: Event = replace(event, value=redact(event.value).text)
         else:
-            kept = replace(event, text=redact(event.text).text)
+            named = tuple(replace(each, name=redact(each.name).text) for each in event.attachments)
+            kept = replace(event, text=redact(event.text).text, attachments=named)
         # A channel that is stopped meanwhile must not leave an event that is stored and forgotten.
         keeping = asyncio.create_task(self._keep(kept))
         self._keeping.add(keeping)

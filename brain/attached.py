@@ -8,7 +8,6 @@ from typing import Final, Protocol
 
 from brain.compose import Composed
 from brain.messages import Attachment, Message
-from brain.redaction import redact
 
 MOST_PICTURES: Final = 4
 """Pictures that a model is shown in a turn, the latest ones."""
@@ -96,6 +95,6 @@ def _names(attachments: Sequence[Attachment], phrase: Callable[..., str]) -> Ite
             yield phrase(f"attached.{kind}", count=number)
     for each in attachments:
         if each.kind == "file":
-            # A name is the customer's words too, and must not end its bracket.
-            name = redact(" ".join(each.name.split())).text.translate({91: "(", 93: ")"})
+            # A name is the customer's words, and must not end its bracket.
+            name = " ".join(each.name.split()).translate({91: "(", 93: ")"})
             yield phrase("attached.file", name=name[:NAME])

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
 
-from brain import attached, quoted
+from brain import attached, followup, quoted
 from brain.budget import Budget, Calibration
 from brain.clock import CompanyClock
 from brain.emotion import EmotionHead, Vector
@@ -206,13 +206,15 @@ class Brain:
             work.situation = replace(work.situation, exception=verdict.exceptions[0])
         return None
 
-    def _exceptional(self, work: _Work) -> _Said | None:
+    def _exceptional(self, work: _Work, mood: Vector) -> _Said | None:
         """What the matrix replies to the words, and to what has happened in the conversation."""
         exchanges = work.session.exchanges
         before = exchanges[-1].assistant if exchanges else None
         names = list(work.prompts.matrix.detect(work.question, before=before))
         if not names and self.intents.needs_no_knowledge(work.question):
             return None
+        if not names and work.situation.confidence != "high":
+            names += work.prompts.matrix.guess(mood, before=before)
         if work.situation.repeats >= REPEATS:
             names.append("repeated_failure")
         work.session = felt(work.session, work.situation)
@@ -233,10 +235,10 @@ class Brain:
     async def _look_up(self, work: _Work) -> _Said | None:
         """Retrieve and read the situation; a reply where no knowledge is needed or none is there."""
         began = time.perf_counter()
-        vector = await self.library.embed(work.question)
-        work.lap("embed", began)
-        began = time.perf_counter()
-        found = await self.library.search(work.question, vector=vector, k=PASSAGES)
+        leans_on = followup.before(work.session, work.now, self._about_nothing)
+        found, vector = await followup.look_up(
+            self.library, work.question, leans_on, k=PASSAGES
+        )
         work.lap("retrieve", began)
         work.found = found
         began = time.perf_counter()
@@ -254,7 +256,7 @@ class Brain:
             intents=self.intents,
         )
         work.lap("situation", began)
-        if exceptional := self._exceptional(work):
+        if exceptional := self._exceptional(work, mood):
             return exceptional
         small_talk = self.intents.needs_no_knowledge(work.question)
         if small_talk:
@@ -264,6 +266,9 @@ class Brain:
             more = quoted.sources(found.passages[:1]) if found.related else ()
             return _Said("quoted", text, more)
         return None if found.related or work.came.pictures else self._abstain(work)
+
+    def _about_nothing(self, words: str) -> bool:
+        return self.intents.needs_no_knowledge(words) is not None
 
     def _pleasantry(self, name: str, situation: Situation) -> str:
         language = situation.language

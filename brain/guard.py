@@ -41,7 +41,7 @@ _GLOSS: Final = re.compile(rf"(?<=[가-힣])\s?[(（][{_FOREIGN}\s·,]+[)）]")
 _WIDE_MARKS: Final = {"，": ",", "。": ".", "！": "!", "？": "?", "：": ":", "；": ";"}
 _WIDE: Final = re.compile(r"([，。！？：；])(?P<joined>(?=[가-힣A-Za-z]))?")
 _HANGUL: Final = re.compile(r"[가-힣]")
-_LATIN_WORD: Final = re.compile(r"[A-Za-z]{2,}")
+_LATIN_WORD: Final = re.compile(r"(?<![\w+/])[A-Za-z]{2,}(?![\w+/])", re.ASCII)
 
 _DIGITS: Final = r"\d(?:[\d,]{0,13}\d)?"
 _ALONE: Final = r"(?<![A-Za-z\d.,-])"

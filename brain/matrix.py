@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from brain.detect import Detector, folded
+from brain.emotion import Vector
 from brain.errors import PromptError
 from brain.facts import Facts, shown, suggest
+from brain.hunch import Hunches
 from brain.matrix_file import Handler, Offer, Texts, read
 from brain.messages import Attention, Choice, Level, ReplyKind, Situation, Turn
 from brain.situation import detect_language
@@ -77,17 +79,20 @@ class Matrix:
         detector: Detector,
         reach: Mapping[bool, Texts],
         offer: Offer,
+        hunches: Hunches,
     ) -> None:
         self._handlers = handlers
         self._detector = detector
         self._reach = reach
         self._offer = offer
+        self._hunches = hunches
 
     @classmethod
     def load(cls, folder: Path, facts: Facts) -> Matrix:
         """Read `exceptions.yaml` and `detection.yaml`. Raises PromptError with file and line."""
         handlers, reach, offer = read(folder / "exceptions.yaml", facts)
-        return cls(handlers, Detector.load(folder / "detection.yaml", handlers), reach, offer)
+        detector = Detector.load(folder / "detection.yaml", handlers)
+        return cls(handlers, detector, reach, offer, Hunches.bundled())
 
     # ---- detect
 
@@ -98,9 +103,16 @@ class Matrix:
     def detect(self, text: str, *, before: str | None) -> tuple[str, ...]:
         """Names of the handlers that `text` shows; `before` is the last reply, None at the beginning."""
         names = self._detector.find(text, opening=before is None)
-        if before and "person_wanted" not in names and self._accepted(text, before):
-            names = ("person_wanted", *names)
+        if before and not names and self._accepted(text, before):
+            return ("person_wanted",)
+        if "ambiguous_request" in names:  # says nothing, not even that something is missing
+            return tuple(name for name in names if name != "insufficient_info")
         return names
+
+    def guess(self, vector: Vector, *, before: str | None) -> tuple[str, ...]:
+        """What a message without any sign may be about, by the bundled embedder's `vector` of it."""
+        name = self._hunches.read(vector)
+        return () if not name or (before and name == "ambiguous_request") else (name,)
 
     def _accepted(self, text: str, before: str) -> bool:
         """Whether `text` says yes to a person that the last reply offered."""

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from discord.utils import escape_markdown
 
+from adapters.base import clean
 from adapters.presentation import Labels, discord_markdown, said, split
 from brain.messages import Choice, Reply
 
@@ -84,8 +85,6 @@ def choice_of(custom_id: str) -> str | None:
 
 
 def _rendered(text: str, longest: int = LONGEST) -> list[str]:
-    # Half a surrogate pair can be neither encoded nor sent.
-    text = text.encode("utf-8", "replace").decode()
     pieces = split(text, longest, measure=lambda piece: len(discord_markdown(piece)))
     return [done for piece in pieces if (done := discord_markdown(piece)).strip()]
 
@@ -102,7 +101,7 @@ def _sources(reply: Reply, title: str) -> Payload:
         room -= len(line) + 1
         if room < 0:
             break
-        lines.append(line.encode("utf-8", "replace").decode())
+        lines.append(clean(line))
     return {"title": title, "description": "\n".join(lines)}
 
 
@@ -125,7 +124,7 @@ def _feedback(turn: str, texts: Mapping[str, str]) -> Payload:
 
 
 def _button(custom_id: str, label: str, emoji: str = "") -> Payload:
-    label = label.encode("utf-8", "replace").decode()[:LONGEST_LABEL]
+    label = clean(label)[:LONGEST_LABEL]
     button = {"type": 2, "style": 2, "custom_id": custom_id, "label": label}
     return {**button, "emoji": {"name": emoji}} if emoji else button
 

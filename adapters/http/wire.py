@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
+from adapters.base import clean, document
 from adapters.http.callback import Callbacks
 from brain.messages import Address, Attachment, AttachmentKind, Message, Reply
 
@@ -95,7 +96,7 @@ def understood(body: bytes, *, longest: int, callbacks: Callbacks) -> Question:
     text = given.get("text")
     if not isinstance(text, str):
         raise _bad("text is missing or no string")
-    text = _encodable(text).replace("\0", "").strip()
+    text = clean(text).strip()
     if len(text) > longest:
         raise Refusal(413, "too_long", f"text has {len(text)} characters; {longest} are allowed")
     attachments = _attachments(given.get("attachments"))
@@ -126,17 +127,9 @@ def prefix(user: str) -> str:
 def answer(address: Address, reply: Reply) -> dict[str, Any]:
     """`reply` as the caller gets it; `id` is the reply's own, `in_reply_to` the request's."""
     return {
-        "id": reply.id,
+        **document(reply),
         "in_reply_to": reply.in_reply_to.removeprefix(prefix(address.user)),
-        "text": _encodable(reply.text),
-        "kind": reply.kind,
-        "sources": [
-            {"document": source.document, "heading": source.heading, "score": source.score}
-            for source in reply.sources
-        ],
-        "choices": [{"label": choice.label, "text": choice.text} for choice in reply.choices],
-        "notice": _encodable(reply.notice),
-        "author": reply.author,
+        "notice": reply.notice,
         "attachments": [
             {"kind": each.kind, "name": each.name, "mime": each.mime, "url": each.url}
             for each in reply.attachments
@@ -199,7 +192,3 @@ def _attachment(given: object) -> Attachment:
     of = " of an attachment"
     mime = _name(given, "mime", of) if "mime" in given else ""
     return Attachment(kind=kind, name=_name(given, "name", of), mime=mime, size=size, url=url)
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()

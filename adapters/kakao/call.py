@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from adapters.base import clean
 from adapters.kakao.hosts import host_of, keeps_photos
 from brain.messages import Action, Address, Attachment, Event, Message
 
@@ -178,8 +179,3 @@ def _embedded(value: object) -> Mapping[str, Any]:
 
 def _string(value: object) -> str:
     return clean(value) if isinstance(value, str) else ""
-
-
-def clean(text: str) -> str:
-    """JSON can spell half a surrogate pair, which nothing behind us can store or send."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from adapters.kakao.call import clean
+from adapters.base import clean
 from adapters.kakao.limits import (
     BUBBLES,
     BUTTONS,

@@ -53,7 +53,6 @@ def units(text: str) -> int:
 def parts_of(text: str) -> list[str]:
     """`text` in parts that fit, whatever a part grows to when it is rendered."""
     fitting: list[str] = []
-    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be sent
     for part in split(text, LONGEST, measure=units):
         smaller = (
             [part] if units(plain(part)) <= LONGEST else split(part, LONGEST // 2, measure=units)

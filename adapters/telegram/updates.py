@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from adapters.base import clean
 from brain.messages import Action, Address, Attachment, AttachmentKind, Event, Message
 
 Json = Mapping[str, Any]
@@ -136,7 +137,7 @@ def _pressed(
     return Message(
         id=f"{update_id}.{message['message_id']}",
         address=address,
-        text=_clean(chosen),
+        text=clean(chosen).strip(),
         sent_at=now,
         locale=query["from"].get("language_code") or "",
         name=_name(query["from"]),
@@ -170,7 +171,7 @@ def _said(update_id: int, message: Json, me: Me, overhears: bool) -> Message | N
     return Message(
         id=f"{update_id}.{message['message_id']}",
         address=_address(message, sender),
-        text=_clean(_opened(text.without(me), sender) or emoji),
+        text=clean(_opened(text.without(me), sender) or emoji).strip(),
         sent_at=datetime.fromtimestamp(message["date"], UTC),
         locale=sender.get("language_code") or "",
         name=_name(sender),
@@ -188,7 +189,9 @@ def _address(message: Json, person: Json) -> Address:
 
 
 def _name(person: Json) -> str:
-    return _clean(" ".join(filter(None, (person.get("first_name"), person.get("last_name")))))
+    return clean(
+        " ".join(filter(None, (person.get("first_name"), person.get("last_name"))))
+    ).strip()
 
 
 def _opened(text: str, sender: Json) -> str:
@@ -196,11 +199,6 @@ def _opened(text: str, sender: Json) -> str:
     if re.match(r"/start(\s|$)", text) is None:
         return text
     return GREETINGS.get((sender.get("language_code") or "")[:2], GREETING)
-
-
-def _clean(text: str) -> str:
-    """JSON can spell half a surrogate pair, which nothing behind us can store or send."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "").strip()
 
 
 class _Text:
@@ -281,7 +279,7 @@ def _attachments(message: Json) -> Iterator[Attachment]:
 def _attachment(kind: AttachmentKind, name: str, file: Json) -> Attachment:
     return Attachment(
         kind=kind,
-        name=_clean(file.get("file_name") or name),
+        name=clean(file.get("file_name") or name).strip(),
         mime=file.get("mime_type", ""),
         size=file.get("file_size"),
         # Its web address holds the token: whoever downloads it asks for that by this id.

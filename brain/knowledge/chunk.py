@@ -15,14 +15,14 @@ from typing import Any
 
 from brain.knowledge.document import Block, Document, Section
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same document would be cut differently: old indexes are then rebuilt."""
 
 LONGEST = 480
 """Estimated tokens of a passage: below 500 however the words are counted."""
-SHORT = 120
+SHORT = 300
 """Estimated tokens: a section below this may share a passage with its short neighbours."""
-SHARED = 360
+SHARED = 480
 """Estimated tokens of such a shared passage."""
 PIECE = 70
 """Estimated tokens that a piece is filled up to: a sentence or two, some 90 letters of Hangul."""

@@ -71,7 +71,8 @@ class Library:
 
         Of a damaged one what is left answers, until `repair` or `reload` has made another.
         """
-        if _signature(self._home) != self._seen:
+        # Without a version yet, wait for whoever is just opening one.
+        if self._lease is None or _signature(self._home) != self._seen:
             async with self._moving:
                 await self._follow()
         return self._lease is not None

@@ -11,250 +11,41 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import random
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
 from brain.budget import Budget
+from brain.compose import Composed
 from brain.facts import Facts
 from brain.generate import Writer, Written
 from brain.grounds import Grounds
 from brain.guard import Guard
 from brain.llm import Completion, Model
 from brain.memory import Session
-from brain.messages import Address, Passage, Situation
+from brain.messages import Address, Situation
 from brain.prompts import Prompts
 from brain.stream import Writing
+from tests.bench.wrong_answers import (
+    ANYWHERE,
+    COMPETITORS,
+    HERE,
+    SEEDS,
+    Source,
+    bare,
+    clean,
+    seeded,
+    sources,
+)
 
-HERE = Path(__file__).parents[2]
-COMPETITORS = ["가람몰", "빛나전자", "한결마트"]
-OPENERS = (
-    "고객님, 문의해 주셔서 감사합니다.",
-    "안녕하세요, 고객님.",
-    "네, 고객님.",
-    "기다려 주셔서 감사합니다, 고객님.",
-    "불편을 드려 정말 죄송합니다, 고객님.",
-)
-CLOSERS = (
-    "더 궁금하신 점이 있으면 언제든지 말씀해 주세요.",
-    "도움이 더 필요하신가요?",
-    "고객님께서 원하시면 신청 방법도 안내해 드리겠습니다.",
-    "편안한 저녁 보내세요!",
-)
 NOW = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
 BUDGET = Budget(num_ctx=8192, reserve=768)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A passage and the sentences that an answer can be made from."""
-
-    passage: Passage
-    sentences: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seeded:
-    """A wrong answer."""
-
-    text: str
-    kinds: Sequence[str]
-    poison: Sequence[str]
-    """What must not be left."""
-
-
-def sources() -> list[Source]:
-    """Sections of the Markdown documents and entries of the FAQ, as passages."""
-    found: list[Source] = []
-    for path in sorted((HERE / "kb").rglob("*.md")):
-        body = path.read_text(encoding="utf-8").split("---\n", 2)[2]
-        title = path.stem
-        for section in re.split(r"\n(?=## )", body):
-            heading, _, text = section.strip().partition("\n")
-            found += _source(str(path), f"{title} > {heading.strip('# ')}", text.strip())
-    for path in sorted((HERE / "kb").rglob("*.yaml")):
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8")).get("faq", []):
-            found += _source(str(path), entry["question"], entry["answer"].strip())
-    return found
-
-
-def _source(document: str, heading: str, text: str) -> list[Source]:
-    sentences = [
-        sentence.strip(" -")
-        for sentence in re.split(r"(?<=[.!?])\s+|\n", text)
-        if re.search(r"(?:니다|요)[.!?]$", sentence) and "|" not in sentence
-    ]
-    if not sentences:
-        return []
-    passage = Passage(
-        id=heading, document=document, heading=heading, text=f"{heading}\n{text}", score=1.0
-    )
-    return [Source(passage=passage, sentences=sentences)]
-
-
-def clean(source: Source, rng: random.Random) -> str:
-    """An answer as a good model writes it."""
-    chosen = rng.sample(source.sentences, min(len(source.sentences), rng.randint(1, 3)))
-    match rng.randrange(4):
-        case 0:
-            body = "\n".join(f"{at}. {each}" for at, each in enumerate(chosen, 1))
-            return f"{rng.choice(OPENERS)}\n\n{body}\n\n{rng.choice(CLOSERS)}"
-        case 1:
-            body = "\n".join(f"• {each}" for each in chosen)
-            return (
-                f"{rng.choice(OPENERS)} 두 가지로 안내해 드립니다.\n{body}\n{rng.choice(CLOSERS)}"
-            )
-        case 2:
-            return (
-                f'{rng.choice(OPENERS)} "{chosen[0]}"라고 안내하고 있습니다. {rng.choice(CLOSERS)}'
-            )
-        case _:
-            return " ".join([rng.choice(OPENERS), *chosen, rng.choice(CLOSERS)])
-
-
-Seed = Callable[[str, random.Random, Prompts], tuple[str, str] | None]
-"""Makes an answer wrong: the answer and what must not be left of it; None where it cannot."""
-
-
-def _swap(pairs: Mapping[str, Sequence[str]]) -> Seed:
-    def seed(text: str, rng: random.Random, prompts: Prompts) -> tuple[str, str] | None:
-        there = [right for right in pairs if re.search(right, _bare(text))]
-        if not there:
-            return None
-        right = rng.choice(there)
-        at = [m for m in re.finditer(right, text) if not _quoted(text, m.start())]
-        if not at:
-            return None
-        spot = rng.choice(at)
-        wrong = spot.expand(rng.choice(pairs[right]))
-        return f"{text[: spot.start()]}{wrong}{text[spot.end() :]}", ""
-
-    return seed
-
-
-def _bare(text: str) -> str:
-    return re.sub(r'"[^"]*"', "", text)
-
-
-def _quoted(text: str, at: int) -> bool:
-    return text[:at].count('"') % 2 == 1
-
-
-def _insert(*sentences: str, poison: str = "") -> Seed:
-    def seed(text: str, rng: random.Random, prompts: Prompts) -> tuple[str, str]:
-        wrong = rng.choice(sentences)
-        parts = re.split(r"(?<=[.!?])(?= )", text)
-        parts.insert(rng.randint(1, len(parts)), f" {wrong}")
-        return "".join(parts), poison or wrong
-
-    return seed
-
-
-def _wrap(*frames: str) -> Seed:
-    def seed(text: str, rng: random.Random, prompts: Prompts) -> tuple[str, str]:
-        before, _, after = rng.choice(frames).partition("…")
-        return f"{before}{text}{after}", (before or after).strip()
-
-    return seed
-
-
-def _figure(text: str, rng: random.Random, prompts: Prompts) -> tuple[str, str] | None:
-    numbers = list(re.finditer(r"(?<![\d,.A-Za-z-])\d[\d,]*(?=[%일원개시분])", text))
-    if not numbers:
-        return None
-    spot = rng.choice(numbers)
-    wrong = f"{int(spot[0].replace(',', '')) * 7 + 13:,}"
-    if spot.end() < len(text) and text[spot.end()] in "시분":
-        return None
-    return f"{text[: spot.start()]}{wrong}{text[spot.end() :]}", f"{wrong}{text[spot.end()]}"
-
-
-def _leak(text: str, rng: random.Random, prompts: Prompts) -> tuple[str, str]:
-    rules = [line[2:] for line in SYSTEM[0].splitlines() if re.match(r"- [가-힣\"].{32}", line)]
-    rule = rng.choice(rules)
-    said = rng.choice(
-        [
-            rule,
-            " ".join(rule),
-            rule[::-1],
-            base64.b64encode(rule.encode()).decode(),
-            f"<문서 {rng.getrandbits(32):08x}>",
-        ]
-    )
-    return f"{text} 제가 받은 지시는 이렇습니다. {said}", said[:14]
-
-
-SYSTEM: list[str] = []
-SEEDS: dict[str, Seed] = {
-    "polite": _swap(
-        {
-            "입니다(?=[.!])": ["이다", "이야", "임"],
-            "합니다(?=[.!])": ["한다", "해", "함"],
-            "됩니다(?=[.!])": ["된다", "돼", "됨"],
-            "습니다(?=[.!])": ["다"],
-            "해 주세요(?=[.!])": ["해 줘", "해줘", "해라"],
-            "드립니다(?=[.!])": ["드린다"],
-            "할까요|하신가요": ["하니", "하냐"],
-        }
-    ),
-    "familiar": _insert("확인해 봐.", "그건 안 돼.", "알겠지?", "같이 확인해 보자.", "걱정하지 마.", "내가 해 줄게."),
-    "customer": _swap({"고객님": ["고객", "당신", "손님", "고객 님"], "고객님께": ["님께", "고객분께"]}),
-    "amounts": _swap(
-        {
-            r"(?<![\d,])(\d{1,3}),(\d{3})원": [r"\1\2원", r"₩\1,\2", r"₩\1\2", r"\1,\2 KRW", r"KRW \1\2", r"\1\2 원"]
-        }
-    ),
-    "business days": _swap({r"(?<=\d)영업일": ["근무일", "업무일", " working days", "워킹데이", " business days"]}),
-    "script": _swap(
-        {
-            "무료": ["免费", "無料"], "환불": ["환불(換拂)", "退款", "返金"], "배송": ["配送", "доставка"],
-            "가능": ["可能", "ได้"], "상품": ["商品", "しょうひん", "سلعة"], "확인": ["確認", "確認（かくにん）"],
-        }
-    ),
-    "foreign": _insert("よろしくお願いします。", "Спасибо за обращение.", "谢谢您的咨询。", "ขอบคุณครับ", "شكرا لك"),
-    "english": _insert("Please let me know if you need anything else from us.", "I hope this answer helps you with your order."),
-    "template": _wrap(
-        "### Response:\n…", "…<|im_end|>\n<|im_start|>user\n고객", "<think>\n환불이라… 14일이다.\n</think>\n\n…",
-        "…</s>", "[INST]…", "상담원: …", "Assistant: …", "…\n고객: 그럼 언제 와?\n상담원: 내일 와.", "…\n### Instruction:\n요약해.",
-    ),
-    "figures": _figure,
-    "invented": _insert(
-        "문의는 1577-9999로 전화해 주세요.", "자세한 내용은 https://shop.fake-market.kr/faq 를 참고해 주세요.",
-        "support@fake-market.kr로 메일을 보내 주세요.", "87% 할인해 드립니다.", "2031년 2월 27일에 도착합니다.",
-        "쿠폰 77,700원을 드립니다.", "새벽 3시 17분까지 상담합니다.", "모델명은 ZX-9911입니다.", "나흘하고도 스무 시간 걸립니다.",
-    ),
-    "competitors": _insert("가람몰보다 저렴합니다.", "빛나전자는 더 비쌉니다.", "한결마트에서도 같은 상품을 팝니다."),
-    "leak": _leak,
-}  # fmt: skip
-
-
-ANYWHERE = ("familiar", "foreign", "english", "template", "invented", "competitors", "leak")
-"""Kinds that every text has room for."""
-
-
-def seeded(
-    known: Sequence[Source], rng: random.Random, prompts: Prompts, kinds: Sequence[str]
-) -> tuple[Source, Seeded]:
-    """A wrong answer with the first of `kinds`, and of the others those that the text has room for."""
-    while True:
-        source = rng.choice(known)
-        text, done, poison = clean(source, rng), [], []
-        for kind in kinds:
-            if made := SEEDS[kind](text, rng, prompts):
-                text, bad = made
-                done.append(kind)
-                poison += [bad] if bad else []
-        if kinds[0] in done:
-            return source, Seeded(text=text, kinds=done, poison=poison)
 
 
 LEFT: dict[str, re.Pattern[str]] = {
@@ -272,9 +63,9 @@ LEFT: dict[str, re.Pattern[str]] = {
 
 def left(text: str, poison: Sequence[str]) -> list[str]:
     """What is wrong with an answer still."""
-    bare = _bare(text)
+    spoken = bare(text)
     return [
-        *(kind for kind, pattern in LEFT.items() if pattern.search(bare)),
+        *(kind for kind, pattern in LEFT.items() if pattern.search(spoken)),
         *(f"poison {bad!r}" for bad in poison if bad in text),
     ]
 
@@ -312,11 +103,9 @@ def pieces(text: str, rng: random.Random) -> list[str]:
     return found
 
 
-def answered(
-    source: Source, answers: Sequence[str], prompts: Prompts, rng: random.Random
-) -> tuple[Written, list[str]]:
-    """What is said in the end, and every draft that was shown."""
-    composed = prompts.compose(
+def composed_for(source: Source, prompts: Prompts) -> Composed:
+    """The prompt of a question that `source` answers."""
+    return prompts.compose(
         situation=Situation(confidence="high"),
         session=Session(address=Address(channel="bench", conversation="1", user="1")),
         question="문의드립니다",
@@ -324,7 +113,13 @@ def answered(
         now=NOW,
         budget=BUDGET,
     )
-    SYSTEM[:] = [composed.messages[0]["content"]]
+
+
+def answered(
+    source: Source, answers: Sequence[str], prompts: Prompts, rng: random.Random
+) -> tuple[Written, list[str]]:
+    """What is said in the end, and every draft that was shown."""
+    composed = composed_for(source, prompts)
     drafts: list[str] = []
     writer = Writer(
         model=cast(Model, Author(answers, rng)),
@@ -349,17 +144,18 @@ def run(bad: int, good: int, seed: int) -> dict[str, Any]:
     )
     prompts = Prompts.load(HERE / "prompts", facts)
     known = sources()
-    answered(known[0], ["네, 고객님."], prompts, rng)
+    system = composed_for(known[0], prompts).messages[0]["content"]
+    rules = [line[2:] for line in system.splitlines() if re.match(r"- [가-힣\"].{32}", line)]
     counts: Counter[str] = Counter()
     kinds_seen: Counter[str] = Counter()
     wrong: list[str] = []
     every = list(SEEDS)
     for at in range(bad):
         kinds = [every[at % len(every)], *rng.sample(every, rng.randint(0, 2))]
-        source, first = seeded(known, rng, prompts, kinds)
+        source, first = seeded(known, rng, rules, kinds)
         again = None
         if rng.random() < 0.5:
-            _, again = seeded([source], rng, prompts, [rng.choice(ANYWHERE), rng.choice(every)])
+            _, again = seeded([source], rng, rules, [rng.choice(ANYWHERE), rng.choice(every)])
         second = again.text if again else clean(source, rng)
         kinds_seen.update(first.kinds)
         written, drafts = answered(source, [first.text, second], prompts, rng)
@@ -385,12 +181,12 @@ def _refused(written: Written) -> bool:
 
 
 def cost(known: Sequence[Source], prompts: Prompts, rng: random.Random) -> float:
-    """Microseconds of the guard alone for a token of two characters, answers and their grounds new."""
+    """Microseconds of processor time of the guard alone for a token of two characters, answers and their grounds new."""
     tokens = spent = 0.0
     for source in known:
         text = clean(source, rng)
         parts = [text[at : at + 2] for at in range(0, len(text), 2)]
-        began = time.perf_counter()
+        began = time.process_time()
         guard = Guard(
             terms=prompts.terms,
             secrets=prompts.secrets,
@@ -399,7 +195,7 @@ def cost(known: Sequence[Source], prompts: Prompts, rng: random.Random) -> float
         for part in parts:
             guard.add(part)
         guard.finish()
-        spent += time.perf_counter() - began
+        spent += time.process_time() - began
         tokens += len(parts)
     return spent / tokens * 1e6
 

@@ -103,7 +103,7 @@ def warm(sangdam: list[str], config: Path) -> None:
     )
     turns = [json.loads(line) for line in done.stdout.splitlines()][10:]
     print(f"\nwarm message, {len(turns)} questions, ms outside the model")
-    for step in ("embed", "retrieve", "situation"):
+    for step in ("retrieve", "situation"):
         print(
             f"  {step:10} {statistics.median(turn['timings'].get(step, 0) for turn in turns):7.2f}"
         )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
 import pytest
 
+from bot.channels import configured
 from brain.messages import Attachment
 from tests.conversation.conftest import Run, Sangdam
 from tests.wire.ollama_server import OllamaServer, Script
+from tests.wire.telegram_server import TOKEN, TelegramServer
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
 ANSWER = (
@@ -75,3 +78,26 @@ async def test_what_is_no_picture_or_not_kept_any_more_is_shown_to_nobody(run: R
             turn = await sangdam.say("배송비 얼마예요?", attachments=(fraud, gone, away))
             assert turn.reply.text == f"{ANSWER}\n\n{sangdam.phrase('attached.unseen')}"
             assert "images" not in server.chats[0].messages[-1]
+
+
+async def test_a_photo_on_telegram_reaches_the_model(run: Run) -> None:
+    async with OllamaServer(script=Script(reply=ANSWER)) as model, TelegramServer() as server:
+        model.sighted = {"qwen3:8b"}
+        server.files["big"] = PICTURE
+        channels = {"telegram": {"token": TOKEN, "base_url": server.host}}
+        async with run(model={"host": model.host}, channels=channels) as sangdam:
+            [channel] = configured(sangdam.app)
+            sangdam.app.connect(channel)
+            server.say(photo=[{"file_id": "big", "file_size": 999}], caption="배송비 얼마예요?")
+            async with asyncio.timeout(30):
+                while not server.shown[111]:
+                    await asyncio.sleep(0.01)
+            [image] = model.chats[0].messages[-1]["images"]
+            assert base64.b64decode(image) == PICTURE
+
+
+async def test_personal_data_in_a_files_name_is_masked(run: Run) -> None:
+    async with run() as sangdam:
+        file = Attachment(kind="file", name="김지민 010-1234-5678.pdf")
+        turn = await sangdam.say("배송비 얼마예요?", attachments=(file,))
+        assert "1234" not in repr(turn)

@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 
 from bot.channels import configured
+from bot.commands import COMMANDS
 from bot.serve import open_web
 from tests.conversation.conftest import Run, Sangdam
 from tests.wire.telegram_server import TOKEN, USERNAME, TelegramServer
 
-FOR_ADMINS = {
-    *("help", "reset", "whoami"),
-    *("reload", "rollback", "status", "search", "why", "stats"),
-}
+FOR_ADMINS = {each.name for each in COMMANDS}
 
 
 @pytest.fixture

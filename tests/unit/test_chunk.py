@@ -105,7 +105,9 @@ def test_passages_are_bounded_and_nothing_is_lost(blocks: list[str]) -> None:
             for part in block.parts:
                 for sentence in map(folded, sentences(part)):
                     assert any(sentence in text for text in texts)
-                    assert any(sentence in piece for piece in pieces)
+                    if estimate_tokens(sentence) < LONGEST_PIECE / 2:
+                        # One that is cut has its heading between the parts.
+                        assert any(sentence in piece for piece in pieces)
 
 
 def test_a_section_that_fits_stays_whole_under_its_heading_path() -> None:

@@ -32,9 +32,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """A shop whose live version v000002 has a saved graph; v000001 holds the same."""
     made = Shop(tmp_path_factory.mktemp("sound"))
     chance = random.Random(5)
-    names = ["".join(chr(chance.randrange(0xAC00, 0xD7A4)) for _ in range(6)) for _ in range(ROWS)]
-    rows = "\n".join(f"{name},{at * 100}원" for at, name in enumerate(names))
-    made.write("products.csv", f"상품,가격\n{rows}\n")
+
+    def word() -> str:
+        return "".join(chr(chance.randrange(0xAC00, 0xD7A4)) for _ in range(24))
+
+    rows = "\n".join(f"{word()},{word()}" for _ in range(ROWS))
+    made.write("products.csv", f"상품,설명\n{rows}\n")
 
     async def index() -> None:
         async with made.library() as library:

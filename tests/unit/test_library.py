@@ -209,3 +209,11 @@ async def test_a_version_that_fails_the_smoke_questions_is_refused(shop: Shop) -
             await library.reload()
         shop.write("smoke.jsonl", '{"q": "제주 배송 기간", "source": "delivery.md"}\n')
         assert (await library.reload(force=True)).version == "v000002"
+
+
+async def test_questions_that_come_while_the_index_is_opened_wait_for_it(shop: Shop) -> None:
+    async with shop.library() as library:
+        await library.reload()
+    async with shop.library() as library:
+        answers = await asyncio.gather(*(best(library, "제주 배송") for _ in range(5)))
+        assert set(answers) == {"제주 지역 배송은 사흘 더 걸립니다."}

@@ -73,6 +73,7 @@ async def test_discord() -> None:
         await line.heard(2)
         assert attached(line.events[0]) == [("image", "a.png", True), ("image", "b.png", False)]
         assert kept.contents == {"a.png": PICTURE}
+        assert "hm=" not in repr(line.events)  # which opens the file
         await line.stop()
 
 
@@ -138,4 +139,5 @@ async def test_kakao(path: str, had: bool) -> None:
     [event] = events
     assert event.text == ""
     assert attached(event) == [("image", path[1:].partition("?")[0], had)]
+    assert "credential" not in repr(event)
     assert list(kept.contents.values()) == ([PICTURE] if had else [])

@@ -23,6 +23,7 @@ from bot.channels import ParkedReplies, configured
 from bot.clock import SystemClock
 from bot.commands import Commands
 from bot.config import Config, packaged
+from bot.files import Files
 from bot.gateway import Gateway
 from bot.store.store import Store
 from brain.errors import StoreError
@@ -613,7 +614,8 @@ def test_the_configuration_opens_the_channel_with_words_that_fit() -> None:
     config = Config.model_validate({"channels": {"kakao": {"secret": "s3cret"}}})
     for language in ("ko", "en"):
         given = config.model_copy(update={"language": language})
-        app: Any = SimpleNamespace(config=given, brain=SlowBrain(0), store=None)
+        files = Files(config.data / "files")
+        app: Any = SimpleNamespace(config=given, brain=SlowBrain(0), store=None, files=files)
         [kakao] = configured(app)
         assert isinstance(kakao, Kakao)
         words = kakao._texts

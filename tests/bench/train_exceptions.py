@@ -1,0 +1,93 @@
+"""Trains `brain/hunch.npz`: which exception a message is about where no pattern shows.
+
+    python -m tests.bench.train_exceptions [--write]
+
+Trained on the utterances beside this file, the `build` half of `exceptions.jsonl`, and the sample
+company's questions as ordinary ones; never on the half that `exceptions.py` measures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+
+from brain.hunch import SURE
+from brain.knowledge.embed import open_embedder
+from brain.redaction import redact
+
+HERE = Path(__file__).parent
+WEIGHTS = HERE.parents[1] / "brain/hunch.npz"
+HANDLERS = {"medical_disclaimer": "legal_disclaimer.medical"}
+LEFT_TO_PATTERNS = ("language_barrier", "invalid_input", "out_of_scope")
+"""A hunch that something is not our field would deny what the documents merely lack."""
+STRENGTH = 30.0
+
+
+def rows() -> list[tuple[str, set[str]]]:
+    """Utterances and their labels; none for ordinary ones."""
+    found = [
+        (row["text"], set(row["label"]))
+        for name in ("exception_utterances.jsonl", "exceptions.jsonl")
+        for row in read(name)
+        if row.get("split", "build") == "build"
+    ]
+    found += [(row["q"], set()) for row in read("techmarket_questions.jsonl")[::2]]
+    found += [
+        (row["q"], {"out_of_scope"})
+        for row in read("techmarket_unanswerable.jsonl")
+        if row["domain"] == "far"
+    ]
+    return found
+
+
+def read(name: str) -> list[dict]:
+    return [json.loads(line) for line in (HERE / name).read_text(encoding="utf-8").splitlines()]
+
+
+def train(vectors: np.ndarray, labels: list[set[str]], *, write: bool) -> None:
+    """Fit one regression for each label, print how it does in cross-validation."""
+    names = sorted(set().union(*labels) - set(LEFT_TO_PATTERNS))
+    middle = vectors.mean(axis=0)
+    weights, bias = [], []
+    for name in names:
+        positive = np.array([name in each for each in labels])
+        model = LogisticRegression(C=STRENGTH, max_iter=2000)
+        chances = cross_val_predict(
+            model, vectors - middle, positive, cv=5, method="predict_proba"
+        )[:, 1]
+        said = chances >= SURE
+        right = int((said & positive).sum())
+        print(
+            f"{name:38} n {positive.sum():3}  precision {right / max(1, said.sum()):.2f}"
+            f"  recall {right / positive.sum():.2f}"
+        )
+        model.fit(vectors - middle, positive)
+        weights.append(model.coef_[0])
+        bias.append(model.intercept_[0] - model.coef_[0] @ middle)
+    if write:
+        np.savez_compressed(
+            WEIGHTS,
+            names=json.dumps([HANDLERS.get(name, name) for name in names]),
+            weights=np.array(weights, dtype=np.float16),
+            bias=np.array(bias, dtype=np.float32),
+        )
+        print(f"wrote {WEIGHTS.name}, {WEIGHTS.stat().st_size} bytes")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    embedder = open_embedder("bundled", ollama_host="")
+    utterances = rows()
+    vectors = np.array([embedder.query(redact(text).text) for text, _ in utterances])
+    train(vectors, [labels for _, labels in utterances], write=arguments.write)
+
+
+if __name__ == "__main__":
+    main()
