@@ -19,6 +19,8 @@ RECENT: Final = timedelta(minutes=30)
 """Silence after which a question is held for a new one."""
 BACK: Final = 3
 """Turns that are looked through for what the conversation is about."""
+ASIDE: Final = ("command", "exception", "busy", "silent")
+"""Kinds of reply to what was no question, or was not taken up."""
 ANSWER: Final = 120
 """Letters of the last answer that say what it was about."""
 OWN: Final = 0.4
@@ -57,7 +59,7 @@ def before(session: Session, now: datetime, passes: Callable[[str], bool]) -> Be
     for exchange in reversed(session.exchanges[-BACK:]):
         if now - exchange.at > RECENT:
             return None
-        if exchange.kind != "command" and not passes(exchange.customer):
+        if exchange.kind not in ASIDE and not passes(exchange.customer):
             return Before(asked=exchange.customer, answered=exchange.assistant)
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -38,6 +39,12 @@ def test_the_last_turn_about_something_is_leant_on() -> None:
         ("감사합니다", "천만에요."),
     )
     assert before(said, NOW, small_talk) == Before(asked="교환은요?", answered="8,000원입니다.")
+
+
+def test_what_was_not_taken_up_is_not_leant_on() -> None:
+    said = session(("配送はいつですか", "한국어나 영어로 말씀해 주세요."))
+    refused = replace(said, exchanges=(replace(said.exchanges[0], kind="exception"),))
+    assert before(refused, NOW, small_talk) is None
 
 
 def test_after_a_longer_silence_a_question_is_new() -> None:
