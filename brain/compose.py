@@ -19,6 +19,8 @@ from brain.memory import Exchange, Session
 from brain.messages import Passage, Situation
 from brain.parts import STRENGTHS, Layer, PromptSet, Rule, Strength
 
+NEARLY_FULL = 0.7
+"""Share of its room from which a window is summed up, so that the summary is there when it moves."""
 WORDINESS: tuple[tuple[Compression, Compression], ...] = (
     ("detailed", "detailed"),
     ("standard", "standard"),
@@ -138,6 +140,24 @@ class Composer:
             tokens={**tokens, "estimated": sum(tokens.values())},
             passages=included,
         )
+
+    def digest(self, session: Session, budget: Budget) -> tuple[dict[str, Any], ...]:
+        """What to ask the model for a summary of the conversation; empty while there is no need.
+
+        It begins as the prompt of the last turn did and as that of the next one will, so the model
+        has read nearly all of it, and reads the next turn no slower for having written a summary.
+        """
+        summary = self._summary(session, budget)
+        history = [
+            message for exchange in session.window for message in self._exchange(exchange, budget)
+        ]
+        room = budget.history - _cost(summary, budget)
+        ask = self._parts.frame.digest
+        if not ask or session.digest or _cost(history, budget) < room * NEARLY_FULL:
+            return ()
+        system = {"role": "system", "content": self.static(budget).text}
+        messages = _alternating((system, *summary, *history, {"role": "user", "content": ask}))
+        return messages if _cost(messages, budget) <= budget.limit else ()
 
     def static(self, budget: Budget) -> _Static:
         """The system message: the wordiest version whose rules fit its share, alike for everybody.

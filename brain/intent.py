@@ -21,6 +21,9 @@ LONGEST: Final = 2000
 LONGEST_SMALL_TALK: Final = 60
 """Characters beyond which a message is certainly more than politeness."""
 
+_FOLDABLE: Final = re.compile(r"[^\u3131-\u3163]+")
+"""All but single jamo, which NFKC would turn into the unprintable ones that syllables consist of."""
+
 
 def _valid(pattern: str) -> str:
     try:
@@ -142,7 +145,8 @@ def _alone(text: str, kinds: Mapping[str, Callable[[str], re.Match[str] | None]]
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold().strip()
+    """One form for full-width and composed letters; ㅋ and ㅇㅇ stay as the patterns write them."""
+    return _FOLDABLE.sub(lambda run: unicodedata.normalize("NFKC", run[0]), text).casefold().strip()
 
 
 def _only(patterns: Sequence[str], around: Sequence[str]) -> Callable[[str], re.Match[str] | None]:

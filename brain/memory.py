@@ -8,30 +8,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from brain.marks import products_in, promised_in, said_in, weight
 from brain.messages import Address, Turn
 
 STORED = 60
 """Turns kept word for word at most; older ones live on in the summary and the marks."""
-MARKS = 40
+MARKS = 60
 """Facts kept word for word at most."""
 SUMMARY_LINES = 12
 """Lines of the summary at most, the latest ones."""
 SUMMARY_LINE = 60
 """Characters of a line of the summary at most."""
 
-_NAMED = re.compile(
-    r"(?:주문|예약|접수|송장|운송장|문의|order|tracking)\s{0,2}(?:번호|no\.?|number|#)?\s{0,2}"
-    r"(?:은|는|이|가|:|#|is)?\s{0,2}(?=[A-Z-]{0,30}\d)[A-Z0-9][A-Z0-9-]{4,30}(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
-_CODE = re.compile(r"(?<![A-Za-z0-9-])\d{6,8}-\d{3,10}(?![A-Za-z0-9-])")
-_MODEL = re.compile(
-    r"(?<![A-Za-z0-9-])(?=[A-Za-z0-9-]{3})(?=[A-Za-z-]{0,20}\d)(?=[0-9-]{0,20}[A-Za-z])"
-    r"[A-Za-z0-9]{1,20}(?:-[A-Za-z0-9]{1,20}){0,4}(?![A-Za-z0-9-])"
-)
-_AMOUNT = re.compile(
-    r"(?<![\d,.])(?:\d{1,3}(?:,\d{3})+|\d{1,9})(?:\s?만(?:\s?\d{1,4})?)?\s?천?\s?원"
-)
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…]*")
 
 
@@ -49,6 +37,8 @@ class Exchange:
     """The reply; empty when the turn failed."""
     kind: str
     """Kind of the reply."""
+    products: tuple[str, ...] = ()
+    """The company's products that the customer named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +53,12 @@ class Session:
     """Index into `exchanges` of the first one that the model sees."""
     summary: str = ""
     """What left the window, in short."""
+    digest: str = ""
+    """A better summary, written by the model: takes the place of `summary` when the window moves."""
+    digested: str = ""
+    """Id of the last turn that `digest` tells of."""
     marks: tuple[str, ...] = ()
-    """Facts kept word for word: order numbers, products, promises."""
+    """Facts kept word for word: order numbers, amounts, products, promises, name, preferences."""
     profile: Mapping[str, Any] = field(default_factory=dict)
     """Customer kind, style, language."""
 
@@ -85,12 +79,14 @@ class Session:
             customer=said,
             assistant=answered,
             kind=turn.reply.kind,
+            products=products_in(said, turn.passages),
         )
         session = replace(self, exchanges=(*self.exchanges, kept))
         surplus = len(session.exchanges) - STORED
         if surplus <= 0:
             return session
-        session = session._moved(max(session.start, surplus))
+        if session.start < surplus:
+            session = session._moved(STORED // 2)  # in a block, as `fit` does
         return replace(
             session, exchanges=session.exchanges[surplus:], start=session.start - surplus
         )
@@ -111,24 +107,42 @@ class Session:
             start -= 1
         return self._moved(start)
 
+    def with_digest(self, digest: str, until: str) -> Session:
+        """The session with the model's summary of everything up to the turn `until`.
+
+        Unchanged when that turn has left the window meanwhile, or was forgotten.
+        """
+        if not any(exchange.turn == until for exchange in self.window):
+            return self
+        return replace(self, digest=digest, digested=until)
+
     def _moved(self, start: int) -> Session:
         """The session whose window begins at `start`; what leaves goes to summary and marks."""
+        if start == self.start:
+            return self
         leaving = self.exchanges[self.start : start]
+        ids = [exchange.turn for exchange in self.window]
+        told = ids.index(self.digested) + 1 if self.digested in ids else 0
         return replace(
             self,
             start=start,
-            summary=_summarised(self.summary, leaving),
+            summary=_summarised(self.digest if told else self.summary, leaving[told:]),
             marks=_marked(self.marks, leaving),
+            digest="",
+            digested="",
         )
 
     def dump(self) -> dict[str, Any]:
         """A JSON document that `load` reads back."""
         return {
             "exchanges": [
-                [e.turn, e.at.isoformat(), e.customer, e.assistant, e.kind] for e in self.exchanges
+                [e.turn, e.at.isoformat(), e.customer, e.assistant, e.kind, *e.products]
+                for e in self.exchanges
             ],
             "start": self.start,
             "summary": self.summary,
+            "digest": self.digest,
+            "digested": self.digested,
             "marks": list(self.marks),
             "profile": dict(self.profile),
         }
@@ -139,37 +153,37 @@ class Session:
         return cls(
             address=address,
             exchanges=tuple(
-                Exchange(turn=t, at=datetime.fromisoformat(at), customer=c, assistant=a, kind=k)
-                for t, at, c, a, k in document["exchanges"]
+                Exchange(
+                    turn=t,
+                    at=datetime.fromisoformat(at),
+                    customer=c,
+                    assistant=a,
+                    kind=k,
+                    products=tuple(products),
+                )
+                for t, at, c, a, k, *products in document["exchanges"]
             ),
             start=document["start"],
             summary=document["summary"],
+            digest=document.get("digest", ""),
+            digested=document.get("digested", ""),
             marks=tuple(document["marks"]),
             profile=document["profile"],
         )
 
 
-def marks_in(text: str) -> list[str]:
-    """Order numbers, product models and amounts in `text`, word for word, in order."""
-    found: dict[int, str] = {}
-    taken: list[tuple[int, int]] = []
-    for kind in (_NAMED, _CODE, _AMOUNT, _MODEL):
-        for match in kind.finditer(text):
-            begin, end = match.span()
-            if all(end <= b or begin >= e for b, e in taken):
-                taken.append((begin, end))
-                found[begin] = " ".join(match[0].split())
-    return [found[begin] for begin in sorted(found)]
-
-
 def _marked(marks: Sequence[str], leaving: Sequence[Exchange]) -> tuple[str, ...]:
-    """`marks` and those of the customer's words in `leaving`, each once; the oldest go first."""
+    """`marks` and those of what was said in `leaving`, each once, the dearest and latest last.
+
+    When there are too many, the first ones go.
+    """
     kept = list(marks)
     for exchange in leaving:
-        for mark in marks_in(exchange.customer):
+        said = said_in(exchange.customer)
+        for mark in (*said, *exchange.products, *promised_in(exchange.assistant)):
             if not any(known == mark or known.endswith(f" {mark}") for known in kept):
                 kept.append(mark)
-    return tuple(kept[-MARKS:])
+    return tuple(sorted(kept, key=weight)[-MARKS:])
 
 
 def _summarised(summary: str, leaving: Sequence[Exchange]) -> str:

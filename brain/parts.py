@@ -123,6 +123,8 @@ class Frame:
     """Names of the days from Monday on, one character each."""
     omitted: str
     """Stands for the middle of a text that is too long; `{n}` is the number of characters."""
+    digest: str = ""
+    """Asks the model to sum up the conversation so far; empty: it is never asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,7 @@ class _FrameFile(_Strict):
     words_fence: str
     omitted: str
     weekdays: Annotated[str, Field(min_length=7, max_length=7)]
+    digest: str = ""
 
 
 class Reader:

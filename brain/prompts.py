@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from brain.adjustments import Adjustments
 from brain.budget import Budget
@@ -127,13 +128,7 @@ class Prompts:
 
         `variant` names one of the experiment's, else it is that of the session's customer.
         """
-        if not variant and self.experiment:
-            variant = self.experiment.of(session.address).name
-        if variant and variant not in self._composers:
-            near = suggest(variant, list(self._composers))
-            raise PromptError(f"unknown variant {variant!r}; {near}")
-        composer = self._composers[variant] if variant else self._composer
-        return composer.compose(
+        return self._composer_for(session.address, variant).compose(
             situation=situation,
             session=session,
             question=question,
@@ -143,6 +138,18 @@ class Prompts:
             marker=marker,
             adjusted=self.adjusted,
         )
+
+    def digest(self, session: Session, budget: Budget) -> tuple[dict[str, Any], ...]:
+        """What to ask the model for a summary; see `Composer.digest`."""
+        return self._composer_for(session.address).digest(session, budget)
+
+    def _composer_for(self, address: Address, variant: str = "") -> Composer:
+        if not variant and self.experiment:
+            variant = self.experiment.of(address).name
+        if variant and variant not in self._composers:
+            near = suggest(variant, list(self._composers))
+            raise PromptError(f"unknown variant {variant!r}; {near}")
+        return self._composers[variant] if variant else self._composer
 
 
 def _knowledge(parts: PromptSet) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Final
 from brain.clock import CompanyClock
 from brain.emotion import EmotionHead, Vector
 from brain.intent import Intents
+from brain.keyboard import meant
 from brain.memory import Session
 from brain.messages import CustomerKind, Emotion, Level, Situation
 
@@ -40,8 +41,10 @@ def detect_language(text: str, default: str) -> str:
     """Language of `text` by its script, ISO 639-1; `default` where letters decide nothing.
 
     Numbers, emoji, model names and abbreviations are written alike in every language. A sentence
-    whose last word is Korean is Korean, however many product names it holds.
+    whose last word is Korean is Korean, however many product names it holds; so is Korean typed with
+    the keyboard left in English.
     """
+    text = meant(text)
     hangul, latin = len(_HANGUL.findall(text)), len(_LATIN.findall(text))
     for language, script in _SCRIPTS:
         found = len(script.findall(text))

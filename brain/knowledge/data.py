@@ -10,14 +10,14 @@ from typing import Any
 
 from brain.errors import DocumentError
 from brain.knowledge.document import Content, Outline, row_sentence
-from brain.knowledge.front_matter import kept, title_of
+from brain.knowledge.front_matter import VALID, kept, title_of
 from brain.knowledge.strict_yaml import load_mapping
 
 QUESTIONS = frozenset({"질문", "question", "q", "문의"})
 """Column and key names of a question, in lower case."""
 ANSWERS = frozenset({"답변", "answer", "a", "답"})
 """Those of its answer."""
-ABOUT = frozenset({"title", "category", "date", "locale", "tags", "kind"})
+ABOUT = frozenset({"title", "category", "date", "locale", "tags", "kind", *VALID})
 """Keys at the top of a JSON object that speak of the document instead of being in it."""
 
 LONGEST_SENTENCE = 600

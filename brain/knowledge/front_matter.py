@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from brain.errors import DocumentError
 from brain.knowledge.strict_yaml import load_mapping
 from brain.knowledge.text import clean
+
+VALID = ("valid_from", "valid_until")
+"""First and last day on which what a document says holds."""
 
 _FENCE = re.compile(r"---[ \t]*\n")
 
@@ -30,13 +34,27 @@ def front_matter(text: str) -> tuple[dict[str, Any], str]:
 
 
 def kept(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata as it is kept: tags always a list, empty values left out."""
+    """Metadata as it is kept: tags always a list, empty values left out.
+
+    Raises `DocumentError` when it names a day that is none.
+    """
     metadata = {clean(key): _cleaned(value) for key, value in mapping.items()}
     metadata = {key: value for key, value in metadata.items() if value not in ("", None, [], {})}
     tags = metadata.get("tags")
     if isinstance(tags, str):
         metadata["tags"] = [tag.strip() for tag in tags.split(",") if tag.strip()]
+    for key in VALID:
+        if key in metadata and day(metadata[key]) is None:
+            raise DocumentError(f"`{key}` must be a day such as 2026-12-31")
     return metadata
+
+
+def day(value: object) -> date | None:
+    """The day that a value of `valid_from` or `valid_until` names; None when it names none."""
+    try:
+        return date.fromisoformat(str(value).strip())
+    except ValueError:
+        return None
 
 
 def title_of(metadata: Mapping[str, Any]) -> str:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from brain.keyboard import meant
 from brain.knowledge.chunk import Chunk
 from brain.knowledge.confidence import Fit, Signals, assess, margin, shipped
 from brain.knowledge.embed import Vector
 from brain.knowledge.lexical import Lexical, Scores, bigrams
+from brain.knowledge.validity import Mask
 from brain.messages import Confidence, Passage
 from brain.utterance import essence
 
@@ -27,10 +29,14 @@ CANDIDATES = 100
 """Candidates that each part contributes."""
 DENSE_SHARE = 0.7
 """Weight of the cosine; the lexical parts share the rest equally."""
+FOREIGN = 0.1
+"""What a passage in another language than the question's loses of its score."""
 LONGEST = 400
 """Characters of a question that are looked up; of a longer one its beginning and its end."""
 
 _LAUGHTER = re.compile(r"[ㅋㅎㅠㅜ]+")
+_HANGUL = re.compile(r"[가-힣]")
+_LATIN = re.compile(r"[A-Za-z]")
 _REPEATED = re.compile(r"([^\w\s])(?:\s*\1)+")
 
 
@@ -62,6 +68,12 @@ class Found:
     """Whether the best passage answers."""
     rewritten: str
     """The question as it was looked up."""
+    also: tuple[str, ...] = ()
+    """Other words for what it says that were looked up too, for less."""
+    after: str = ""
+    """What the question was taken to follow on; empty for one that stands alone."""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    """What kept passages out, or down, by name: `language`, `day` and what was asked for."""
     signals: Signals | None = None
     """What the confidence was computed from; None when nothing could be looked up."""
     fit: Fit | None = None
@@ -78,8 +90,10 @@ NOTHING = Confidence(level="low", probability=0.0)
 
 
 def normalised(question: str) -> str:
-    """The question as it is looked up and should be embedded: no greeting, laughter, repeated marks."""
-    text = essence(unicodedata.normalize("NFC", question))
+    """The question as it is looked up and should be embedded: in the letters that were meant, without
+    greeting, laughter and repeated marks.
+    """
+    text = essence(meant(unicodedata.normalize("NFC", question)))
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} {text[-LONGEST // 2 :]}"
     return " ".join(_REPEATED.sub(r"\1", _LAUGHTER.sub(" ", text)).split())
@@ -93,16 +107,24 @@ def retrieve(
     also: Sequence[str] = (),
     k: int = 5,
     where: Mapping[str, str] | None = None,
+    holds: Mask | None = None,
 ) -> Found:
     """The `k` passages that answer a question best, and how sure it is that the first one does.
 
     `text` is the question as `normalised` made it, `vector` its embedding; `also` are other words
-    for what it says. `where` keeps chunks whose metadata has these
-    values; `document` is matched from its beginning, `locale` also by chunks that name none.
+    for what it says. `where` keeps chunks whose metadata has these values; `document` is matched
+    from its beginning, `locale` also by chunks that name none. `holds` keeps what holds today; None:
+    everything does. Of two passages that are as good, the one in the question's language comes first.
     """
     allowed = _allowed(index.chunks, where)
+    if holds is not None:
+        allowed = allowed & holds
+    language = _language(text)
+    filters = ({"language": language} if language else {}) | dict(where or {})
     if not text or not allowed.any():
-        return Found(passages=(), confidence=NOTHING, rewritten=text)
+        return Found(
+            passages=(), confidence=NOTHING, rewritten=text, also=tuple(also), filters=filters
+        )
     near = _nearest(index, vector, allowed)
     cosines = {chunk: cosine for chunk, (_, cosine) in near.items()}
     parts = {"cosine": cosines} | {
@@ -110,6 +132,10 @@ def retrieve(
         for name, scores in index.lexical.scores(text, also).items()
     }
     fused = _fused(parts)
+    for chunk in fused:
+        if _is_foreign(index.chunks[chunk], language):
+            parts.setdefault("language", {})[chunk] = -FOREIGN
+            fused[chunk] = max(0.0, fused[chunk] - FOREIGN)
     ranked = sorted(fused, key=lambda chunk: (-fused[chunk], chunk))
     signals = Signals(
         cosine=max(cosines.values(), default=0.0),
@@ -120,7 +146,14 @@ def retrieve(
         _passage(index.chunks[chunk], fused[chunk], _raw(parts, chunk), text, near.get(chunk))
         for chunk in islice(_distinct(ranked, index.chunks), k)
     )
-    return Found(passages=passages, confidence=assess(signals), rewritten=text, signals=signals)
+    return Found(
+        passages=passages,
+        confidence=assess(signals),
+        rewritten=text,
+        also=tuple(also),
+        filters=filters,
+        signals=signals,
+    )
 
 
 def _allowed(chunks: Sequence[Chunk], where: Mapping[str, str] | None) -> npt.NDArray[np.bool_]:
@@ -138,6 +171,22 @@ def _fits(chunk: Chunk, key: str, wanted: str) -> bool:
     if isinstance(value, (list, tuple, set, frozenset)):
         return wanted in map(str, value)
     return value is not None and str(value) == wanted
+
+
+def _language(text: str) -> str:
+    """ko, en or, where no letters decide it, nothing."""
+    if _HANGUL.search(text):
+        return "ko"
+    return "en" if len(_LATIN.findall(text)) > 2 else ""
+
+
+def _is_foreign(chunk: Chunk, language: str) -> bool:
+    """Whether a chunk says to be in another language, and is: pages are often labelled by accident."""
+    locale = str(chunk.metadata.get("locale") or "").split("-")[0].casefold()
+    if not language or not locale or locale == language:
+        return False
+    korean = 2 * len(_HANGUL.findall(chunk.text)) > len(_LATIN.findall(chunk.text))
+    return korean != (language == "ko")
 
 
 def _nearest(

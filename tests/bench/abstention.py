@@ -41,7 +41,7 @@ async def main() -> None:
             )
             print()
             asked = [("answerable", row) for row in rows(arguments.questions)]
-            asked += [(row["domain"], row) for row in rows(arguments.unanswerable)]
+            asked += [(row["kind"], row) for row in rows(arguments.unanswerable)]
             total: Counter[str] = Counter()
             declined: Counter[str] = Counter()
             right = 0

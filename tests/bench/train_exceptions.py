@@ -40,7 +40,7 @@ def rows() -> list[tuple[str, set[str]]]:
     found += [
         (row["q"], {"out_of_scope"})
         for row in read("techmarket_unanswerable.jsonl")
-        if row["domain"] == "far"
+        if row["kind"] == "far"
     ]
     return found
 

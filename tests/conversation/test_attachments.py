@@ -27,7 +27,7 @@ async def kept(sangdam: Sangdam, content: bytes = PICTURE, **more: Any) -> Attac
 
 async def test_a_model_that_sees_is_shown_the_pictures(run: Run) -> None:
     async with OllamaServer(script=Script(reply=ANSWER)) as server:
-        server.sighted = {"qwen3:8b"}
+        server.able.append("vision")
         async with run(model={"host": server.host}) as sangdam:
             pictures = (await kept(sangdam), await kept(sangdam, PICTURE + b"2"))
             turn = await sangdam.say("배송비 얼마예요?", attachments=pictures)
@@ -45,7 +45,7 @@ async def test_a_model_that_sees_is_shown_the_pictures(run: Run) -> None:
 async def test_a_picture_without_words_is_looked_at_too(run: Run) -> None:
     words = "고객님, 보내 주신 사진에는 상자가 보입니다. 어떤 점이 궁금하신가요?"
     async with OllamaServer(script=Script(reply=words)) as server:
-        server.sighted = {"qwen3:8b"}
+        server.able.append("vision")
         async with run(model={"host": server.host}) as sangdam:
             turn = await sangdam.say("", attachments=(await kept(sangdam),))
             assert (turn.reply.kind, turn.reply.text) == ("answer", words)
@@ -70,7 +70,7 @@ async def test_where_nobody_sees_the_words_are_answered_and_the_customer_told(
 
 async def test_what_is_no_picture_or_not_kept_any_more_is_shown_to_nobody(run: Run) -> None:
     async with OllamaServer(script=Script(reply=ANSWER)) as server:
-        server.sighted = {"qwen3:8b"}
+        server.able.append("vision")
         async with run(model={"host": server.host}) as sangdam:
             fraud = await kept(sangdam, b"#!/bin/sh")
             gone = Attachment(kind="image", name="b.png", content="0" * 64)
@@ -82,7 +82,7 @@ async def test_what_is_no_picture_or_not_kept_any_more_is_shown_to_nobody(run: R
 
 async def test_a_photo_on_telegram_reaches_the_model(run: Run) -> None:
     async with OllamaServer(script=Script(reply=ANSWER)) as model, TelegramServer() as server:
-        model.sighted = {"qwen3:8b"}
+        model.able.append("vision")
         server.files["big"] = PICTURE
         channels = {"telegram": {"token": TOKEN, "base_url": server.host}}
         async with run(model={"host": model.host}, channels=channels) as sangdam:

@@ -87,8 +87,8 @@ class OllamaServer:
     def __init__(self, *models: str, script: Script | None = None, port: int = 0) -> None:
         self.models: dict[str, int] = dict.fromkeys(models or ("qwen3:8b",), 5_200_000_000)
         """Installed models with their bytes."""
-        self.sighted: set[str] = set()
-        """Those that take pictures."""
+        self.able = ["completion", "tools", "thinking"]
+        """What the models can do, as `show` tells; `vision` for those that take pictures."""
         self.script = script or Script()
         """How chat requests are answered."""
         self.scripts: dict[str, Script] = {}
@@ -180,11 +180,7 @@ class OllamaServer:
                     "general.parameter_count": 8_190_735_360,
                     "qwen3.context_length": 40_960,
                 },
-                "capabilities": [
-                    "completion",
-                    "tools",
-                    *(["vision"] if name in self.sighted else []),
-                ],
+                "capabilities": self.able,
                 "modified_at": "2026-01-05T09:00:00+09:00",
             }
         )
