@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
+from typing import TypeVar
 
 from brain.errors import Busy
 from brain.messages import Address
 
+T = TypeVar("T")
 REMEMBERED = 10_000
 """Places kept for conversations that were interrupted and are expected back."""
 
@@ -20,11 +22,14 @@ class Admission:
 
     def __init__(self, *, parallel: int, queue: int) -> None:
         """`parallel` answers at a time, and at most `queue` waiting for their turn."""
-        self._free = parallel
+        self._free = self._parallel = parallel
         self._queue = queue
         self._numbers = count()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._places: dict[Address, int] = {}
+        self._idle = asyncio.Event()
+        self._one = asyncio.Lock()
+        self._spare: asyncio.Future[object] | None = None
 
     @property
     def waiting(self) -> int:
@@ -54,9 +59,26 @@ class Admission:
                 del self._places[next(iter(self._places))]
             raise
 
+    async def spare(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """What `work` gives, done alone while no customer needs the model; None if one came meanwhile."""
+        async with self._one:
+            while self._free < self._parallel:
+                await self._idle.wait()
+            task = self._spare = asyncio.ensure_future(work())
+            try:
+                await asyncio.wait({task})
+            finally:
+                self._spare = None
+                if task.cancel():
+                    await asyncio.wait({task})
+        return None if task.cancelled() else task.result()
+
     async def _enter(self, number: int) -> None:
+        if self._spare is not None:
+            self._spare.cancel()
         if self._free:
             self._free -= 1
+            self._idle.clear()
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (number, place)
@@ -79,3 +101,5 @@ class Admission:
                 place.set_result(None)
                 return
         self._free += 1
+        if self._free == self._parallel:
+            self._idle.set()

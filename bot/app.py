@@ -43,6 +43,7 @@ from brain.knowledge.thesaurus import Thesaurus
 from brain.knowledge.watch import Watch
 from brain.llm import Model, Timeouts
 from brain.prompts import Prompts
+from brain.summary import Background
 
 if TYPE_CHECKING:
     from bot.limits import Limits
@@ -80,12 +81,14 @@ class App:
         milestone: Milestone,
         versions: Versions,
         files: Files,
+        background: Background,
     ) -> None:
         self.config = config
         self.store = store
         self.brain = brain
         self.versions = versions
         self.files = files
+        self.background = background
         self.prompts = PromptDesk(
             brain=brain,
             versions=versions,
@@ -119,6 +122,7 @@ class App:
             ),
             limits=self._limits,
             maintenance=maintenance,
+            background=background,
             answer_within=timedelta(minutes=config.turns.answer_within),
             observers=(log_turn, *observers),
             milestone=milestone,
@@ -163,7 +167,7 @@ class App:
         await self.versions.found(config)
         prompts.adjusted = self.brain.prompts.adjusted
         self.brain.prompts = prompts
-        self.brain.library.thesaurus = thesaurus
+        self.brain.library.words.general = thesaurus
         self.brain.intents = intents
 
     def connect(self, adapter: Adapter) -> asyncio.Task[None]:
@@ -203,6 +207,7 @@ class App:
             task.cancel()
         await asyncio.gather(*(channel.stop() for channel in self._channels.values()))
         await self.gateway.drain(self.config.turns.drain)
+        await self.background.close()
         await self.brain.model.close()
         await self.brain.library.close()
         await self.store.close()
@@ -282,15 +287,18 @@ async def build(
         versions = prompt_versions(config, store, clock.now)
         used, prompts = await versions.load()
         await versions.found(used)
+        admission = Admission(parallel=used.model.parallel, queue=used.model.queue)
+        brain = _brain(used, prompts, company_facts(config), store, files, admission, clock)
         app = App(
             config=config,
             store=store,
-            brain=_brain(used, prompts, company_facts(config), store, files),
+            brain=brain,
             observers=observers,
             clock=clock,
             milestone=milestone,
             versions=versions,
             files=files,
+            background=Background(brain=brain, idle=admission),
         )
         await app.prompts.refresh()
         return app
@@ -299,11 +307,19 @@ async def build(
         raise
 
 
-def _brain(config: Config, prompts: Prompts, facts: Facts, store: Store, files: Files) -> Brain:
+def _brain(
+    config: Config,
+    prompts: Prompts,
+    facts: Facts,
+    store: Store,
+    files: Files,
+    admission: Admission,
+    clock: Clock,
+) -> Brain:
     model = config.model
     limits = model.timeouts
     return Brain(
-        library=library(config, store),
+        library=library(config, store, clock),
         prompts=prompts,
         model=Model(
             host=model.host,
@@ -323,7 +339,7 @@ def _brain(config: Config, prompts: Prompts, facts: Facts, store: Store, files: 
         emotions=EmotionHead.bundled(),
         intents=Intents.load(config.prompts_folder / "intents.yaml"),
         budget=Budget(num_ctx=model.num_ctx, reserve=model.num_predict),
-        admission=Admission(parallel=model.parallel, queue=model.queue),
+        admission=admission,
         mood=_mood(config),
         language=config.language,
         longest=config.limits.longest_message,
@@ -343,9 +359,10 @@ def knowledge_gaps(library: Library, store: Store, now: Callable[[], datetime]) 
     return Gaps(library=library, asked=lambda: unmet(store.database, since=now() - UNMET))
 
 
-def library(config: Config, store: Store) -> Library:
-    """The knowledge of `config`, its vectors kept in `store`."""
+def library(config: Config, store: Store, clock: Clock | None = None) -> Library:
+    """The knowledge of `config`, its vectors kept in `store`; by `clock` documents begin and expire."""
     folder = config.knowledge_folder
+    now, timezone = (clock or SystemClock()).now, ZoneInfo(config.company.timezone)
     if not folder.is_dir():
         raise KnowledgeError(f"knowledge folder {folder} does not exist; set knowledge.folder")
     return Library(
@@ -355,4 +372,5 @@ def library(config: Config, store: Store) -> Library:
         vectors=store,
         kiwi=config.knowledge.morphemes,
         thesaurus=Thesaurus.load(config.prompts_folder / "thesaurus.yaml"),
+        today=lambda: now().astimezone(timezone).date(),
     )

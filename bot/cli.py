@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from bot.clock import SystemClock
     from brain.messages import Turn
 
+TOLD_WITHIN = 10.0
+"""Seconds from a reply until its turn is recorded, which takes milliseconds unless it failed."""
+
 cli = typer.Typer(
     help="Sangdam: a self-hosted customer-support gateway.",
     no_args_is_help=True,
@@ -110,7 +113,10 @@ def ask(
                 reply = await fake.say(
                     line.rstrip("\n"), user=user or new, conversation=conversation or new
                 )
-                turn = await turns.get()
+                try:
+                    turn = await asyncio.wait_for(turns.get(), TOLD_WITHIN)
+                except TimeoutError:
+                    raise SangdamError("the turn failed; the log above says why") from None
                 if as_json or text == "-":
                     print_json(turn_document(turn))
                 else:

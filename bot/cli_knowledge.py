@@ -132,10 +132,14 @@ def kb_search(
                     "results": results,
                     "confidence": asdict(found.confidence),
                     "rewritten": found.rewritten,
+                    "also": list(found.also),
+                    "filters": dict(found.filters),
                 }
             )
             return
         say(f"confidence {found.confidence.level} ({found.confidence.probability:.2f})")
+        for name, value in found.lookup.items():
+            say(f"{name}: {value}")
         for at, passage in enumerate(found.passages, 1):
             parts = ", ".join(f"{part} {score:.3f}" for part, score in passage.scores.items())
             say(f"\n{at}. {passage.score:.3f}  {passage.document} · {passage.heading}  ({parts})")

@@ -18,6 +18,8 @@ from brain.knowledge.vectors import Progress
 from brain.messages import Draft, Message, Passage, Turn
 
 _COMMAND = re.compile(r"/([^\W\d_][\w-]*)(?:@\w+)?(?:\s|$)")
+LOOKUP = ("question", "also", "after", "language", "day")
+"""Parts of a lookup that have a name in the customer's language; others are keys of metadata."""
 LISTED = 8
 """Documents or questions named by a report in chat."""
 
@@ -250,7 +252,16 @@ class Commands:
             call.language,
             level=found.confidence.level,
             probability=f"{found.confidence.probability:.2f}",
+            lookup=self._lookup(found.lookup, call.language),
             passages=_passages(found.passages),
+        )
+
+    def _lookup(self, lookup: Mapping[str, str], language: str) -> str:
+        """How something was looked for, each part by its name."""
+        named = {name: f"commands.lookup_{name}" for name in LOOKUP}
+        return " · ".join(
+            f"{self._say(named[name], language) if name in named else name}: {value}"
+            for name, value in lookup.items()
         )
 
     async def _gaps(self, call: Call) -> str:
@@ -264,7 +275,8 @@ class Commands:
         turn = await self._store.last_turn(call.message.address)
         if turn is None:
             return self._say("commands.why_nothing", call.language)
-        return self._say("commands.why", call.language, **_explanation(turn))
+        lookup = self._lookup(turn.lookup, call.language) or "-"
+        return self._say("commands.why", call.language, lookup=lookup, **_explanation(turn))
 
     async def _stats(self, call: Call) -> str:
         stats = await self._store.stats()

@@ -19,6 +19,7 @@ from bot.delivery import Delivery
 from bot.drafts import Drafts
 from bot.gate import Gate
 from bot.maintenance import Maintenance
+from bot.store.digests import keep_digest
 from bot.store.store import Store, Undelivered
 from bot.turns import DEFAULT_PATIENCE, Floor, Patience, Turns
 from brain.core import Show
@@ -29,6 +30,7 @@ from brain.redaction import redact
 
 if TYPE_CHECKING:
     from bot.limits import Limits
+    from brain.summary import Background
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +78,7 @@ class Gateway:
         patience: Patience = DEFAULT_PATIENCE,
         limits: Callable[[], Limits] | None = None,
         maintenance: Maintenance | None = None,
+        background: Background | None = None,
         answer_within: timedelta = ANSWER_WITHIN,
         observers: Sequence[Observer] = (),
         milestone: Milestone = lambda name: None,
@@ -88,6 +91,7 @@ class Gateway:
         self._gate = Gate(
             matrix=lambda: brain.prompts.matrix, limits=limits, maintenance=maintenance
         )
+        self._background = background
         self._answer_within = answer_within
         self._observers = tuple(observers)
         self._milestone = milestone
@@ -326,7 +330,8 @@ class Gateway:
                 session = await self._store.session(turn.address)
         if self._early is not None:
             self._early.add(turn.reply.id)
-        await self._store.commit(turn, session.after(turn))
+        session = session.after(turn)
+        await self._store.commit(turn, session)
         self._milestone("committed")
         if turn.reply.kind == "silent":
             await self._answer_request(turn.messages[-1], "delivery.silent", over=True)
@@ -338,6 +343,12 @@ class Gateway:
                 observe(turn)
             except Exception:
                 log.exception("observer_failed", turn=turn.id)
+        if self._background and turn.remember:
+            self._background.sum_up(session, self._keep_digest)
+
+    def _keep_digest(self, address: Address, digest: str, until: str) -> None:
+        """Between two turns: one under way has read the session already."""
+        self._turns.do(address, partial(keep_digest, self._store.database, address, digest, until))
 
     def _turn(
         self,

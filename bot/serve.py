@@ -46,6 +46,7 @@ async def serve(config: Config) -> None:
 async def _warm(app: App) -> None:
     await app.brain.warm()
     spare_collector()
+    await app.background.read_ahead()
 
 
 def spare_collector() -> None:

@@ -21,6 +21,8 @@ PER_MESSAGE = 8
 """Tokens that the chat template puts around one message."""
 FACTORS = (0.5, 6.0)
 """Plausible corrections: a tokenizer without Korean takes about four times the estimate."""
+FALLING = 0.002
+"""Part of the way that the correction goes down at a lower count."""
 STEPS = 8
 """Corrections are rounded up to eighths, so that small changes move no border in the prompt."""
 
@@ -146,7 +148,8 @@ class Calibration:
         """Learn from the `prompt_eval_count` that came back for `messages`.
 
         A server may report only what it had not read before: a count below half of the estimate
-        is taken for that and ignored, and the correction falls slower than it rises.
+        is taken for that and ignored. The correction falls much slower than it rises: after much
+        English it must still be right for the next long message in Korean.
         """
         overhead = PER_MESSAGE * len(messages)
         estimated = sum(weigh(message["content"]) for message in messages)
@@ -155,5 +158,5 @@ class Calibration:
             return
         ratio = min((counted - overhead) / estimated, high)
         factor, samples = self._seen.get(model, (1.0, 0))
-        pace = max(0.1, 1 / (samples + 1)) if ratio > factor else 0.1
+        pace = max(0.1, 1 / (samples + 1)) if ratio > factor else FALLING
         self._seen[model] = (factor + pace * (ratio - factor), samples + 1)

@@ -30,6 +30,8 @@ WORDINESS: tuple[tuple[Compression, Compression], ...] = (
 """Wordings of the static part, the fullest first: of its MUST rules and of the others."""
 SHORTEST_WORDS = 64
 """Tokens that the customer's words must be able to take, whatever else is in the prompt."""
+LEAST_REPLY = 128
+"""Tokens to which the room for the reply shrinks where rules and words would not fit otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,27 +81,33 @@ class Composer:
     ) -> Composed:
         """The prompt for `question`; never more than `budget.limit` tokens by its count.
 
-        `now` is in the company's time zone. `marker` is random unless given. `adjusted` are the
-        adjustments that are on. Raises PromptError when the static rules leave no room for the
-        customer's words.
+        Where a small window or a wasteful tokenizer leaves no room for the customer's words, first
+        the reply gets less, down to `LEAST_REPLY`, then layer 6 goes. `now` is in the company's
+        time zone. `marker` is random unless given. `adjusted` are the adjustments that are on.
+        Raises PromptError when the static rules leave no room even so.
         """
         static = self.static(budget)
-        last = LastMessage(
-            self._parts,
-            self._defuse,
-            situation=situation,
-            now=now,
-            marker=marker or secrets.token_hex(4),
-            level=compression(budget.knowledge),
-            adjusted=adjusted,
-        )
         system = budget.count(static.text) + PER_MESSAGE
-        fixed = budget.count(last.text("")) + PER_MESSAGE
-        free = budget.limit - system - fixed
-        if free < SHORTEST_WORDS * max(1.0, budget.factor):
+        least = min(budget.reserve, LEAST_REPLY)
+        for reserve, bare in ((budget.reserve, False), (least, False), (least, True)):
+            last = LastMessage(
+                self._parts,
+                self._defuse,
+                situation=situation,
+                now=now,
+                marker=marker or secrets.token_hex(4),
+                level=compression(budget.knowledge),
+                adjusted=adjusted,
+                bare=bare,
+            )
+            fixed = budget.count(last.text("")) + PER_MESSAGE
+            free = budget.num_ctx - reserve - system - fixed
+            if free >= SHORTEST_WORDS * max(1.0, budget.factor):
+                break
+        else:
             raise PromptError(
-                f"the static rules take {system + fixed} of {budget.limit} tokens and leave no "
-                "room for a question; shorten prompts/layers or raise model.num_ctx"
+                f"the static rules take {system + fixed} of {budget.num_ctx - least} tokens and "
+                "leave no room for a question; shorten prompts/layers or raise model.num_ctx"
             )
         words = self._defuse(question)
         kept = budget.shorten(words, free, self._parts.frame.omitted)
@@ -134,6 +142,7 @@ class Composer:
             dropped=(
                 *static.dropped,
                 *lost,
+                *last.dropped,
                 *(["question:middle"] if kept != words else []),
                 *room.dropped,
             ),

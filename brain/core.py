@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
 
-from brain import attached, followup, quoted
+from brain import attached, followup, keyboard, quoted
 from brain.budget import Budget, Calibration
 from brain.clock import CompanyClock
 from brain.emotion import EmotionHead, Vector
-from brain.errors import Busy, ModelError
+from brain.errors import Busy, ModelError, PromptError
 from brain.generate import Writer
 from brain.intent import Intents
 from brain.knowledge.library import Library
@@ -134,10 +134,14 @@ class Brain:
         self.intents = intents
         self._budget = budget
         self._admission = admission or Unlimited()
-        self._calibration = Calibration()
+        self.calibration = Calibration()
         self._language = language
         self._longest = longest
         self._contents = contents
+
+    def budget_of(self, model: str) -> Budget:
+        """The shares of the context window, counted as `model` counts."""
+        return replace(self._budget, factor=self.calibration.factor(model))
 
     async def answer(
         self,
@@ -157,7 +161,7 @@ class Brain:
             messages, contents=self._contents, model=self.model, phrase=self.prompts.phrase
         )
         question = "\n".join(message.text for message in messages).strip()
-        question = question or (came.names if came.pictures else "")
+        question = keyboard.meant(question) or (came.names if came.pictures else "")
         work = _Work(
             session=session,
             question=question,
@@ -210,11 +214,12 @@ class Brain:
         """What the matrix replies to the words, and to what has happened in the conversation."""
         exchanges = work.session.exchanges
         before = exchanges[-1].assistant if exchanges else None
-        names = list(work.prompts.matrix.detect(work.question, before=before))
+        names = [*work.prompts.matrix.detect(work.question, before=before)]
         if not names and self.intents.needs_no_knowledge(work.question):
             return None
-        if not names and work.situation.confidence != "high":
-            names += work.prompts.matrix.guess(mood, before=before)
+        known = work.situation.confidence == "high"
+        matrix = work.prompts.matrix
+        names = [*matrix.weigh(names, work.question, mood, before=before, known=known)]
         if work.situation.repeats >= REPEATS:
             names.append("repeated_failure")
         work.session = felt(work.session, work.situation)
@@ -300,7 +305,7 @@ class Brain:
             work.failure = type(busy).__name__
             text = self.prompts.phrase(busy.phrase, work.situation.language, ahead=busy.ahead)
             return _Said("busy", text)
-        except ModelError as failed:
+        except (ModelError, PromptError) as failed:
             log.info("quoted instead of the model: %s", type(failed).__name__)
             said = None
         work.lap("model", began)
@@ -323,7 +328,7 @@ class Brain:
             question=work.came.asked(work.question),
             passages=found.passages,
             now=now,
-            budget=replace(self._budget, factor=self._calibration.factor(name)),
+            budget=self.budget_of(name),
         )
         work.session, work.layers, work.dropped = (
             composed.session,
@@ -347,7 +352,7 @@ class Brain:
         if completion.prompt_tokens and completion.reply_tokens:
             work.tokens |= {"prompt": completion.prompt_tokens, "reply": completion.reply_tokens}
         if completion.prompt_tokens and completion.reply_tokens and not work.came.pictures:
-            self._calibration.observe(completion.model, written.messages, completion.prompt_tokens)
+            self.calibration.observe(completion.model, written.messages, completion.prompt_tokens)
         if not written.text:
             return None
         return _Said("answer", written.text, quoted.sources(composed.passages))
@@ -373,6 +378,7 @@ class Brain:
             emotion=work.emotion,
             confidence=work.found.confidence if work.found else None,
             passages=work.found.passages if work.found else (),
+            lookup=work.found.lookup if work.found else {},
             model=work.model,
             variant=work.prompts.variant(last.address),
             layers=work.layers,

@@ -43,6 +43,7 @@ class _Signs(BaseModel):
     unless: list[Pattern] = []
     longest: int = Field(LONGEST, gt=0)
     opening: bool = False
+    weighed: bool = False
 
 
 class _File(BaseModel):
@@ -59,6 +60,7 @@ class _Sign:
     unless: Sequence[re.Pattern[str]]
     longest: int
     opening: bool
+    weighed: bool
 
     def shows(self, said: str, opening: bool) -> bool:
         if len(said) > self.longest or (self.opening and not opening):
@@ -89,6 +91,7 @@ class Detector:
                     unless=[re.compile(pattern) for pattern in signs.unless],
                     longest=signs.longest,
                     opening=signs.opening,
+                    weighed=signs.weighed,
                 )
                 for name, signs in file.signs.items()
             }
@@ -105,6 +108,10 @@ class Detector:
             for name, sign in self._signs.items()
             if name.startswith(only) and sign.shows(said, opening)
         )
+
+    def weighed(self, name: str) -> bool:
+        """Whether the patterns of `name` are too general to be believed against all likelihood."""
+        return name in self._signs and self._signs[name].weighed
 
 
 def folded(text: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
 
+from brain.keyboard import meant
 from brain.knowledge.embed import Vector
 from brain.knowledge.library import Library
 from brain.knowledge.retrieve import Found
@@ -23,21 +25,23 @@ ASIDE: Final = ("command", "exception", "busy", "silent")
 """Kinds of reply to what was no question, or was not taken up."""
 ANSWER: Final = 120
 """Letters of the last answer that say what it was about."""
-OWN: Final = 0.4
-"""Share of the question itself in the vector of one that may lean on what was said."""
-OWN_OF_WHOLE: Final = 0.6
-"""The same for a question that reads as whole."""
-WHOLE: Final = 22
-"""Letters from which a question without any reference back reads as whole."""
+LEANS: Final = 0.5
+"""Probability from which a question is held to lean on what was said."""
+OTHER: Final = 0.6
+"""Most that what was said before counts in the vector, for a question that surely leans on it."""
 
-_REFERS = re.compile(
+_CONNECTS = re.compile(
     r"^\s*(?:그럼|그러면|그리고|근데|그런데|그래도|아니면|그래서|또|and|but|so|then|what about|how about"
-    r"|what if)(?![가-힣\w])"
-    r"|(?:그|이|저)(?:거|건|게|걸|것|때|날|쪽|분|동안)|거기|여기서|걔|둘 다|이번엔|아까|방금|말씀하신"
-    r"|\b(?:it|its|that|they|them|there|those|this|one)\b"
-    r"|(?:은|는|면|도|까지|부터)\s?[요여용]\s*[?？!~.]*\s*$",
+    r"|what if)(?![가-힣\w])",
     re.IGNORECASE,
 )
+_POINTS = re.compile(
+    r"(?:그|이|저)(?:거|건|게|걸|것|때|날|쪽|분|동안)|거기|여기서|걔|둘 다|이번엔|아까|방금|말씀하신"
+    r"|\b(?:it|its|that|they|them|there|those|this|one)\b",
+    re.IGNORECASE,
+)
+_CONTRASTS = re.compile(r"(?:은|는|면|도|까지|부터)\s?[요여용]\s*[?？!~.]*\s*$|[은는]\s*[?？]\s*$")
+_BARE = re.compile(r"\s*[가-힣A-Za-z]{2,}(?<![은는도요면])\s*[.!?~]*\s*")
 _NO_LETTER = re.compile(r"[\W_]+")
 
 
@@ -69,24 +73,40 @@ async def look_up(
 ) -> tuple[Found, Vector]:
     """What retrieval finds for a question of a conversation, and the vector of the question alone.
 
-    The words looked for are those of the question and of the one before it. The vector lies between
-    the question's own and that of the question behind the last turn, nearer to its own where it
-    reads as whole. So "그럼 교환은요?" is about what was asked before, and a change of topic is not
-    dragged back; deciding between the two outright lost more of either.
+    A question that leans on the last turn is looked up with its words, by a vector between its own
+    and that of the question behind the last turn: the more it leans, the nearer to the latter. So
+    "그럼 교환은요?" is about what was asked before, and a change of topic is not dragged back.
     """
+    question = meant(question)
     own = await library.embed(question)
     if leans_on is None:
         return await library.search(question, vector=own, k=k), own
-    said = f"{leans_on.asked} {leans_on.answered[:ANSWER]} {question}"
-    together = await library.embed(said)
-    share = OWN_OF_WHOLE if reads_as_whole(question) else OWN
-    between = share * own + (1 - share) * together
+    asked = meant(leans_on.asked)
+    alone = await library.search(question, vector=own, k=k)
+    leaning = leans(question, alone.signals.cosine if alone.signals else 0.0)
+    if leaning < LEANS:
+        return alone, own
+    together = await library.embed(f"{asked} {leans_on.answered[:ANSWER]} {question}")
+    between = own + OTHER * leaning * (together - own)
     vector = (between / max(float(np.linalg.norm(between)), 1e-12)).astype(np.float32)
-    found = await library.search(f"{leans_on.asked} {question}", vector=vector, k=k)
-    return found, own
+    found = await library.search(f"{asked} {question}", vector=vector, k=k)
+    return replace(found, after=asked), own
 
 
-def reads_as_whole(question: str) -> bool:
-    """Whether a question refers to nothing outside itself and is long enough to say all it means."""
-    long = len(_NO_LETTER.sub("", question)) >= WHOLE
-    return long and not _REFERS.search(question)
+def leans(question: str, cosine: float) -> float:
+    """Probability that a question cannot be understood without the turn before it.
+
+    By its connective, its demonstrative, its particle of contrast, its length, and the `cosine` of
+    what it finds on its own. Logistic regression on 96 dialogues about the sample company and 200
+    of its plain questions after a turn about something else (AUROC 0.94 on three other companies).
+    """
+    logit = (
+        3.21
+        + 2.16 * bool(_CONNECTS.search(question))
+        + 2.37 * bool(_POINTS.search(question))
+        + 1.31 * bool(_CONTRASTS.search(question))
+        - 3.0 * bool(_BARE.fullmatch(question))  # by hand: "환불" names a topic of its own
+        - 0.17 * min(len(_NO_LETTER.sub("", question)), 40)
+        - 3.82 * cosine
+    )
+    return 1 / (1 + math.exp(-logit))

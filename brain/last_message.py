@@ -75,15 +75,22 @@ class LastMessage:
         marker: str,
         level: Compression,
         adjusted: Collection[str] = (),
+        bare: bool = False,
     ) -> None:
-        """`level` is that of the rules that are said in any case; `marker` closes the fences."""
+        """`level` is that of the rules that are said in any case; `marker` closes the fences.
+
+        A `bare` message does without layer 6.
+        """
         self._parts = parts
         self._adjusted = ("", *adjusted)
         self._defuse = defuse
         self._situation = situation
         self._marker = marker
         self._now = f"{now:%Y-%m-%d}({parts.frame.weekdays[now.weekday()]}) {now:%H:%M}"
-        self._rules = [rule for rule in parts.layers[-1].rules if holds(rule.when, situation)]
+        rules = [rule for rule in parts.layers[-1].rules if holds(rule.when, situation)]
+        self._rules = [] if bare else rules
+        self.dropped = [f"adaptation.{rule.id}" for rule in rules] if bare else []
+        """Names of the rules that a bare message does without."""
         self._texts = {
             rule.id: self._render(rule.text(level))
             for rule in self._rules

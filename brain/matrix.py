@@ -15,7 +15,7 @@ from brain.detect import Detector, folded
 from brain.emotion import Vector
 from brain.errors import PromptError
 from brain.facts import Facts, shown, suggest
-from brain.hunch import Hunches
+from brain.hunch import UNLIKELY, Hunches
 from brain.matrix_file import Handler, Offer, Texts, read
 from brain.messages import Attention, Choice, Level, ReplyKind, Situation, Turn
 from brain.situation import detect_language
@@ -105,14 +105,29 @@ class Matrix:
         names = self._detector.find(text, opening=before is None)
         if before and not names and self._accepted(text, before):
             return ("person_wanted",)
-        if "ambiguous_request" in names:  # says nothing, not even that something is missing
-            return tuple(name for name in names if name != "insufficient_info")
-        return names
+        return _settled(names)
 
-    def guess(self, vector: Vector, *, before: str | None) -> tuple[str, ...]:
-        """What a message without any sign may be about, by the bundled embedder's `vector` of it."""
-        name = self._hunches.read(vector)
-        return () if not name or (before and name == "ambiguous_request") else (name,)
+    def weigh(
+        self, names: Sequence[str], text: str, vector: Vector, *, before: str | None, known: bool
+    ) -> tuple[str, ...]:
+        """The `names` that signs gave, without coincidences and with what no sign tells.
+
+        `vector`: the bundled embedder's of `text`. `known`: the documents answer it for certain.
+        """
+        chances = self._hunches.read(text, vector)
+        kept = [name for name in names if not self._coincidence(name, chances)]
+        likely = [
+            name
+            for name, chance in sorted(chances.items(), key=lambda each: -each[1])
+            if self._hunches.joins(name, chance, accounted=bool(kept or before) or known)
+            and not (name == "ambiguous_request" and (kept or before is not None))
+        ]
+        return _settled(_once([*kept, *likely]))
+
+    def _coincidence(self, name: str, chances: Mapping[str, float]) -> bool:
+        topic = name.split(".")[0]  # a wording of a handler is as likely as any other of it
+        chance = max((chances[each] for each in chances if each.split(".")[0] == topic), default=1)
+        return self._detector.weighed(name) and chance < UNLIKELY
 
     def _accepted(self, text: str, before: str) -> bool:
         """Whether `text` says yes to a person that the last reply offered."""
@@ -192,6 +207,15 @@ class Matrix:
             return _in(texts, language).format_map(known)
         except KeyError as missing:
             raise PromptError(f"an exception's text needs the slot {missing}") from None
+
+
+def _settled(names: Sequence[str]) -> tuple[str, ...]:
+    """`names` without a question for details where something weightier was said, or nothing at all."""
+    weightier = any(
+        name in ("ambiguous_request", "policy_conflict") or name.startswith(CRITICAL)
+        for name in names
+    )
+    return tuple(name for name in names if not (weightier and name == "insufficient_info"))
 
 
 def _answered(handler: Handler, situation: Situation) -> bool:

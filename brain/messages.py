@@ -270,6 +270,8 @@ class Turn:
     """Of retrieval; None when nothing was looked up."""
     passages: tuple[Passage, ...] = ()
     """What retrieval found, best first."""
+    lookup: Mapping[str, str] = field(default_factory=dict)
+    """How it was looked for, see `Found.lookup`."""
     exceptions: tuple[str, ...] = ()
     """Handlers of the exception matrix that applied, by priority."""
     follow_ups: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from brain.knowledge import versions
 from brain.knowledge.chunk import Chunk
 from brain.knowledge.embed import Matrix, Vector
 from brain.knowledge.lexical import Lexical
+from brain.knowledge.validity import Validity
 from brain.knowledge.versions import Manifest, Reading
 
 COLLECTION = "pieces"
@@ -224,6 +226,11 @@ class Index:
     def version(self) -> str:
         """Name of the version."""
         return self.manifest.version
+
+    @cached_property
+    def validity(self) -> Validity:
+        """The days on which its passages hold."""
+        return Validity(self.chunks)
 
     def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
         """The `n` nearest pieces: chunk, piece within it, cosine; best first."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from brain.errors import KnowledgeError
@@ -23,16 +23,21 @@ from brain.knowledge.index import Index, Lease, intact_chunks
 from brain.knowledge.plan import Plan, plan
 from brain.knowledge.probe import probe
 from brain.knowledge.questions import SMOKE, Question
+from brain.knowledge.recent import Recent
 from brain.knowledge.reports import Report, Status
-from brain.knowledge.retrieve import NOTHING, Found, Searchable, normalised, retrieve
+from brain.knowledge.retrieve import NOTHING, Found, Searchable, retrieve
 from brain.knowledge.thesaurus import Thesaurus
+from brain.knowledge.validity import Validity
 from brain.knowledge.vectors import Progress, Vectors, VectorStore
 from brain.knowledge.versions import Manifest, only_writer
+from brain.knowledge.words import Words
 
 VERSIONS = 3
 """Versions kept for rollback, the live one included."""
 SMOKE_RANK = 3
 """Best rank by which a smoke question must be answered."""
+RECENT = 512
+"""Questions whose passages are kept for when they are asked again."""
 FIT = "confidence.json"
 """The company's own fit of the confidence, beside the versions."""
 
@@ -51,9 +56,12 @@ class Library:
         vectors: VectorStore,
         kiwi: bool = False,
         thesaurus: Thesaurus | None = None,
+        today: Callable[[], date] = date.today,
     ) -> None:
-        self.thesaurus = thesaurus or Thesaurus()
-        """What questions are rewritten and widened by; may be replaced at any time."""
+        """`today` is the company's day: documents that do not hold on it are not found."""
+        self.words = Words(folder, thesaurus or Thesaurus())
+        """What questions are rewritten and widened by."""
+        self._today = today
         self.folder = folder
         """The documents."""
         self._home = data / "index"
@@ -64,6 +72,7 @@ class Library:
         self._fit: Fit | None = None
         self._seen: object = None  # of the files that say what serves, when they were last followed
         self._moving = asyncio.Lock()
+        self._found = Recent[Hashable, Found](RECENT)
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="library")
 
     async def open(self) -> bool:
@@ -72,7 +81,7 @@ class Library:
         Of a damaged one what is left answers, until `repair` or `reload` has made another.
         """
         # Without a version yet, wait for whoever is just opening one.
-        if self._lease is None or _signature(self._home) != self._seen:
+        if self._lease is None or self._signature() != self._seen:
             async with self._moving:
                 await self._follow()
         return self._lease is not None
@@ -101,13 +110,31 @@ class Library:
         lease = self._lease
         if lease is None or vector is None:
             return Found(passages=(), confidence=NOTHING, rewritten=self.rewritten(query))
-        lease.take()
-        search = self._submitted(lease.index, query, vector, k, where)
-        search.add_done_callback(lambda _: lease.give())
-        found = await asyncio.wrap_future(search)
+        found = await self._looked_up(lease, query, vector, k, where or {})
         if self._fit and found.signals:
             confidence = self._fit.assess(found.signals)
             found = replace(found, confidence=confidence, fit=self._fit)
+        return found
+
+    async def _looked_up(
+        self, lease: Lease, query: str, vector: Vector, k: int, where: Mapping[str, str]
+    ) -> Found:
+        text, index, today = self.rewritten(query), lease.index, self._today()
+        also = self.words.also(text)
+        asked = (index.version, index.damage, today, text, also, vector.tobytes(), k)
+        asked_for = (*asked, *sorted(where.items()))
+        if found := self._found.get(asked_for):
+            return found
+        holds = index.validity.on(today)
+        lease.take()
+        search = self._workers.submit(
+            retrieve, index, text, vector, also=also, k=k, where=where, holds=holds
+        )
+        search.add_done_callback(lambda _: lease.give())
+        found = await asyncio.wrap_future(search)
+        if holds is not None:
+            found = replace(found, filters={"day": today.isoformat(), **found.filters})
+        self._found.keep(asked_for, found)
         return found
 
     async def search_in(
@@ -116,23 +143,15 @@ class Library:
         """What `search` would find if `index` served, judged as shipped."""
         if vector is None:
             vector = await self.embed(query)
-        return await asyncio.wrap_future(self._submitted(index, query, vector, k, None))
-
-    def _submitted(
-        self,
-        index: Searchable,
-        query: str,
-        vector: Vector,
-        k: int,
-        where: Mapping[str, str] | None,
-    ) -> Future[Found]:
         text = self.rewritten(query)
-        also = self.thesaurus.also(text)
-        return self._workers.submit(retrieve, index, text, vector, also=also, k=k, where=where)
+        also, holds = self.words.also(text), Validity(index.chunks).on(self._today())
+        return await asyncio.wrap_future(
+            self._workers.submit(retrieve, index, text, vector, also=also, k=k, holds=holds)
+        )
 
     def rewritten(self, query: str) -> str:
         """A question as it is looked up."""
-        return self.thesaurus.rewritten(normalised(query))
+        return self.words.rewritten(query)
 
     async def embed(self, query: str) -> Vector:
         """The vector of a question as it is looked up. One text is embedded at a time."""
@@ -145,10 +164,11 @@ class Library:
 
         `force` builds a new version even if nothing changed, and accepts one that lost much or that
         fails the smoke questions. `progress` hears how many pieces have vectors, of how many. Raises
-        `KnowledgeError` when there is nothing to read or the new version is refused, `IndexBusy` when
-        another reload is under way.
+        `KnowledgeError` when there is nothing to read or the new version is refused, `PromptError` for
+        a mistake in the company's own words, `IndexBusy` when another reload is under way.
         """
         began = time.monotonic()
+        await asyncio.to_thread(self.words.check)
         if dry_run:
             report = (await asyncio.to_thread(self._plan)).report
             return replace(report, seconds=time.monotonic() - began)
@@ -233,12 +253,17 @@ class Library:
 
     # ---- the version that serves
 
+    def _signature(self) -> object:
+        """Changes whenever a file is replaced that says what serves."""
+        return versions.stamps(self._home / versions.LIVE, self._home / FIT, self.words.file)
+
     async def _follow(self) -> None:
         """Move to the version that `live` names now; to what is left if it cannot be opened."""
-        seen = _signature(self._home)
+        seen = self._signature()
         if seen == self._seen:
             return
         self._seen = seen
+        self.words.read()
         name = versions.live_version(self._home)
         if not self._lease or self._lease.index.version != name:
             found, self._damage = await self._best(name)
@@ -295,7 +320,8 @@ class Library:
             except OSError:
                 index.close()
                 raise
-            self._seen = _signature(self._home)
+            self._seen = self._signature()
+            self.words.read()
             self._damage = ""
             await self._adopt(index)
             self._read_fit()
@@ -352,7 +378,7 @@ class Library:
             if versions.live_version(self._home) != name:
                 versions.remove(self._home / name)
             raise
-        await asyncio.to_thread(self._retire, name)
+        await asyncio.to_thread(versions.retire, self._home, name, VERSIONS)
         return name
 
     async def _check(self, index: Index, smoke: Sequence[Question]) -> None:
@@ -372,23 +398,3 @@ class Library:
         except BaseException:
             await asyncio.to_thread(index.close)
             raise
-
-    def _retire(self, live: str) -> None:
-        """Remove versions that no rollback reaches."""
-        keep = {live, *versions.older(self._home, live)[: VERSIONS - 1]}
-        for folder in self._home.glob("v*"):
-            if folder.name not in keep:
-                versions.remove(folder)
-
-
-def _signature(home: Path) -> object:
-    """Changes whenever a file is replaced that says what serves."""
-    return tuple(_stamp(home / name) for name in (versions.LIVE, FIT))
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
-    try:
-        about = file.stat()
-    except OSError:
-        return None
-    return about.st_mtime_ns, about.st_ino

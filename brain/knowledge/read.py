@@ -13,6 +13,7 @@ from brain.knowledge.confined import Reader
 from brain.knowledge.document import Document, Problem
 from brain.knowledge.file import is_document
 from brain.knowledge.questions import SMOKE
+from brain.knowledge.thesaurus import FILE as THESAURUS
 
 COMPANY = "company.yaml"
 """Facts of the company at the folder's root: not a document."""
@@ -48,7 +49,7 @@ def read_folder(folder: Path) -> tuple[list[Document], list[Problem]]:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Files of supported formats in order; links to folders are not followed."""
-    apart = (folder / COMPANY, folder / SMOKE)
+    apart = {folder / name for name in (COMPANY, SMOKE, THESAURUS)}
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):

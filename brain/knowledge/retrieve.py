@@ -80,6 +80,12 @@ class Found:
     """How it was computed; None: as shipped."""
 
     @property
+    def lookup(self) -> dict[str, str]:
+        """How it was looked for, by name: `question`, `also`, `after` and the filters, as they applied."""
+        said = {"question": self.rewritten, "also": ", ".join(self.also), "after": self.after}
+        return {name: value for name, value in (said | dict(self.filters)).items() if value}
+
+    @property
     def related(self) -> bool:
         """Whether the documents hold something of the question's kind, be it no answer."""
         return bool(self.passages) and (self.fit or shipped()).is_related(self.confidence)

@@ -1,10 +1,13 @@
-"""From the customer's words to those of documents: spoken forms replaced, other names looked up too."""
+"""From the customer's words to those of documents: spoken forms replaced, other names looked up too.
+
+The package brings general words; a company's own stand in `thesaurus.yaml` of its knowledge folder.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from brain.errors import PromptError
 from brain.strict import Document
 
+FILE = "thesaurus.yaml"
+"""Name of the file, among the prompts and in the knowledge folder: there it is no document."""
 MOST = 12
 """Other words looked up for one question at most."""
 
@@ -31,12 +36,16 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thesaurus:
-    """General words of customer service; one that knows nothing leaves every question as it is."""
+    """Words of customer service; one that knows nothing leaves every question as it is."""
 
-    spoken: tuple[tuple[re.Pattern[str], str], ...] = ()
+    replaced: Mapping[str, str] = field(default_factory=dict)
     """Forms to replace and what by."""
     groups: tuple[tuple[tuple[str, str], ...], ...] = ()
     """Words that may mean the same, each with its letters alone."""
+    _spoken: tuple[tuple[re.Pattern[str], str], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_spoken", _patterns(self.replaced))
 
     @classmethod
     def load(cls, path: Path) -> Thesaurus:
@@ -48,11 +57,17 @@ class Thesaurus:
         for at, group in enumerate(file.expand):
             if len(group) < 2 or not all(word.strip() for word in group):
                 raise document.fault(("expand", at), "needs at least two words")
-        return cls(spoken=_patterns(file.replace), groups=tuple(map(_group, file.expand)))
+        return cls(replaced=file.replace, groups=tuple(map(_group, file.expand)))
+
+    def with_own(self, own: Thesaurus) -> Thesaurus:
+        """This one with a company's words, which go before: a form that it replaces by itself stays."""
+        return Thesaurus(
+            replaced={**self.replaced, **own.replaced}, groups=own.groups + self.groups
+        )
 
     def rewritten(self, text: str) -> str:
         """`text` with spoken forms replaced by those of documents."""
-        for pattern, written in self.spoken:
+        for pattern, written in self._spoken:
             text = pattern.sub(written, text)
         return text
 

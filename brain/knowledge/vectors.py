@@ -11,9 +11,12 @@ import numpy as np
 
 from brain.knowledge.chunk import Chunk
 from brain.knowledge.embed import Embedder, Matrix, Vector
+from brain.knowledge.recent import Recent
 
 BATCH = 8
 """Pieces embedded at a time: a customer's question waits for at most one batch."""
+RECENT = 512
+"""Questions whose vectors are kept."""
 KEPT_AT_ONCE = 64
 """Vectors embedded between two writes to the store, so that a stopped reload goes on where it was."""
 
@@ -40,6 +43,7 @@ class Vectors:
         self._embedder = embedder
         self._store = store
         self._working = asyncio.Lock()
+        self._recent = Recent[str, Vector](RECENT)
 
     @property
     def fingerprint(self) -> str:
@@ -47,9 +51,13 @@ class Vectors:
         return self._embedder.fingerprint
 
     async def query(self, text: str) -> Vector:
-        """The vector of a question."""
-        async with self._working:
-            return await asyncio.to_thread(self._embedder.query, text)
+        """The vector of a question; kept for when it is asked again."""
+        vector = self._recent.get(text)
+        if vector is None:
+            async with self._working:
+                vector = await asyncio.to_thread(self._embedder.query, text)
+            self._recent.keep(text, vector)
+        return vector
 
     async def passages(self, chunks: Sequence[Chunk], progress: Progress | None = None) -> Matrix:
         """The vectors of all pieces of `chunks`, in order. `progress` counts pieces."""

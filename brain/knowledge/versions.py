@@ -251,3 +251,24 @@ def older(home: Path, version: str) -> list[str]:
             line.append(version)
             version = previous
     return line
+
+
+def retire(home: Path, live: str, kept: int) -> None:
+    """Remove all but the live version and those that it followed, `kept` in all."""
+    keep = {live, *older(home, live)[: kept - 1]}
+    for folder in home.glob("v*"):
+        if folder.name not in keep:
+            remove(folder)
+
+
+def stamps(*files: Path) -> object:
+    """Differs whenever one of the files was replaced or written."""
+    return tuple(map(_stamp, files))
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        about = file.stat()
+    except OSError:
+        return None
+    return about.st_mtime_ns, about.st_ino

@@ -1,8 +1,8 @@
 """Precision and recall of the exceptions that turns end with, on labelled utterances.
 
-    python -m tests.bench.exceptions [--config sangdam.yaml] [--show]
+    python -m tests.bench.exceptions [FILE] [--config sangdam.yaml] [--show]
 
-Every utterance of `exceptions.jsonl` is answered without a model, each in a conversation of its
+Every utterance of `exceptions.jsonl` (or FILE) is answered without a model, each in a conversation of its
 own (after its `history`, if it has one); what counts is `Turn.exceptions`. The half called
 `held_out` was not used while building: `--show` prints mistakes of the other one only.
 """
@@ -32,11 +32,12 @@ NOT_LABELLED = ("partial_match",)
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", metavar="FILE", nargs="?", type=Path, default=ROWS)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--show", action="store_true")
     arguments = parser.parse_args()
     settings = configuration.load(arguments.config)
-    rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in arguments.file.read_text(encoding="utf-8").splitlines()]
     with tempfile.TemporaryDirectory() as folder:
         if arguments.config is None:
             settings = settings.model_copy(update={"data": Path(folder)})
@@ -44,7 +45,7 @@ async def main() -> None:
         app = await build(settings.model_copy(update={"model": no_model}))
         try:
             await app.index()
-            for split in ("build", "held_out"):
+            for split in dict.fromkeys(row["split"] for row in rows):
                 await measure(app, [row for row in rows if row["split"] == split], arguments.show)
         finally:
             await app.close()

@@ -13,19 +13,19 @@ import json
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_matrix, hstack
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import KFold, cross_val_predict
 
-from brain.hunch import SURE
+from brain.hunch import BESIDES, COLUMNS, SURE, columns
 from brain.knowledge.embed import open_embedder
 from brain.redaction import redact
 
 HERE = Path(__file__).parent
 WEIGHTS = HERE.parents[1] / "brain/hunch.npz"
 HANDLERS = {"medical_disclaimer": "legal_disclaimer.medical"}
-LEFT_TO_PATTERNS = ("language_barrier", "invalid_input", "out_of_scope")
-"""A hunch that something is not our field would deny what the documents merely lack."""
-STRENGTH = 30.0
+LEFT_TO_PATTERNS = ("language_barrier", "invalid_input")
+STRENGTH = 100.0
 
 
 def rows() -> list[tuple[str, set[str]]]:
@@ -49,31 +49,47 @@ def read(name: str) -> list[dict]:
     return [json.loads(line) for line in (HERE / name).read_text(encoding="utf-8").splitlines()]
 
 
-def train(vectors: np.ndarray, labels: list[set[str]], *, write: bool) -> None:
+def letters(texts: list[str]) -> csr_matrix:
+    """The columns of every text, each of length one."""
+    found = [columns(text) for text in texts]
+    at = np.cumsum([0, *map(len, found)])
+    values = np.concatenate([np.full(len(each), len(each) ** -0.5) for each in found])
+    return csr_matrix((values, np.concatenate(found), at), shape=(len(texts), COLUMNS))
+
+
+def train(vectors: np.ndarray, texts: list[str], labels: list[set[str]], *, write: bool) -> None:
     """Fit one regression for each label, print how it does in cross-validation."""
     names = sorted(set().union(*labels) - set(LEFT_TO_PATTERNS))
     middle = vectors.mean(axis=0)
-    weights, bias = [], []
+    features = hstack([csr_matrix(vectors - middle), letters(texts)]).tocsr()
+    slopes, bias = [], []
     for name in names:
         positive = np.array([name in each for each in labels])
-        model = LogisticRegression(C=STRENGTH, max_iter=2000)
-        chances = cross_val_predict(
-            model, vectors - middle, positive, cv=5, method="predict_proba"
-        )[:, 1]
-        said = chances >= SURE
-        right = int((said & positive).sum())
-        print(
-            f"{name:38} n {positive.sum():3}  precision {right / max(1, said.sum()):.2f}"
-            f"  recall {right / positive.sum():.2f}"
-        )
-        model.fit(vectors - middle, positive)
-        weights.append(model.coef_[0])
-        bias.append(model.intercept_[0] - model.coef_[0] @ middle)
+        model = LogisticRegression(C=STRENGTH, max_iter=2000, solver="liblinear")
+        folds = KFold(5, shuffle=True, random_state=1)
+        chances = cross_val_predict(model, features, positive, cv=folds, method="predict_proba")
+        print(f"{name:38} n {positive.sum():3}", end="")
+        for enough in (SURE, BESIDES):
+            said = chances[:, 1] >= enough
+            right = int((said & positive).sum())
+            print(
+                f"  at {enough}: precision {right / max(1, said.sum()):.2f}"
+                f" recall {right / positive.sum():.2f}",
+                end="",
+            )
+        print()
+        model.fit(features, positive)
+        slopes.append(model.coef_[0])
+        bias.append(model.intercept_[0] - model.coef_[0][: len(middle)] @ middle)
     if write:
+        meaning, said = np.split(np.array(slopes).T, [len(middle)])
+        scale = np.abs(said).max(axis=0) / 127
         np.savez_compressed(
             WEIGHTS,
             names=json.dumps([HANDLERS.get(name, name) for name in names]),
-            weights=np.array(weights, dtype=np.float16),
+            meaning=meaning.astype(np.float16),
+            letters=np.rint(said / scale).astype(np.int8),
+            scale=scale.astype(np.float32),
             bias=np.array(bias, dtype=np.float32),
         )
         print(f"wrote {WEIGHTS.name}, {WEIGHTS.stat().st_size} bytes")
@@ -85,8 +101,9 @@ def main() -> None:
     arguments = parser.parse_args()
     embedder = open_embedder("bundled", ollama_host="")
     utterances = rows()
-    vectors = np.array([embedder.query(redact(text).text) for text, _ in utterances])
-    train(vectors, [labels for _, labels in utterances], write=arguments.write)
+    texts = [redact(text).text for text, _ in utterances]
+    vectors = np.array([embedder.query(text) for text in texts])
+    train(vectors, texts, [labels for _, labels in utterances], write=arguments.write)
 
 
 if __name__ == "__main__":

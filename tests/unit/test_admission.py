@@ -214,3 +214,44 @@ async def test_whoever_comes_and_goes_the_slots_are_neither_lost_nor_doubled(
     await hall.come(*range(10, 10 + parallel))
     assert hall.holding == list(range(10, 10 + parallel))
     await hall.close()
+
+
+async def test_spare_time_is_when_nobody_holds_the_model_and_ends_when_somebody_comes() -> None:
+    hall = Hall(parallel=2)
+    await hall.come(0)
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def work() -> str:
+        begun.set()
+        await over.wait()
+        return "done"
+
+    spare = asyncio.create_task(hall.admission.spare(work))
+    await hall.settle()
+    assert not begun.is_set()
+    await hall.leave(0)
+    await begun.wait()
+    await hall.come(1)
+    assert hall.holding == [1]
+    assert await spare is None
+    await hall.leave(1)
+    over.set()
+    assert await hall.admission.spare(work) == "done"
+    await hall.close()
+
+
+async def test_spare_work_that_fails_or_is_cancelled_leaves_the_model_free() -> None:
+    hall = Admission(parallel=1, queue=0)
+
+    async def fails() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await hall.spare(fails)
+    endless = asyncio.create_task(hall.spare(asyncio.Event().wait))
+    await asyncio.sleep(0)
+    endless.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await endless
+    async with hall.slot(who(1)):
+        pass

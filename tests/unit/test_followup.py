@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from brain.followup import RECENT, Before, before, reads_as_whole
+from brain.followup import LEANS, RECENT, Before, before, leans
 from brain.memory import Exchange, Session
 from brain.messages import Address
 
@@ -54,18 +54,10 @@ def test_after_a_longer_silence_a_question_is_new() -> None:
 
 @pytest.mark.parametrize(
     "question",
-    [
-        "그럼 교환은요?",
-        "그건 얼마예요?",
-        "거기 주차돼요?",
-        "언제까지요?",
-        "신한은요?",
-        "150만원짜리 노트북을 주문하면 그때도 문 앞에 두고 가시나요?",
-        "What if it arrives late and nobody is at home to take it?",
-    ],
+    ["그럼 교환은요?", "그건 얼마예요?", "거기 주차돼요?", "언제까지요?", "What about TVs?"],
 )
-def test_a_question_that_refers_back_is_not_whole(question: str) -> None:
-    assert not reads_as_whole(question)
+def test_what_points_back_leans_on_what_was_said(question: str) -> None:
+    assert leans(question, cosine=0.3) > LEANS
 
 
 @pytest.mark.parametrize(
@@ -76,5 +68,15 @@ def test_a_question_that_refers_back_is_not_whole(question: str) -> None:
         "How do I change the delivery address of my order?",
     ],
 )
-def test_a_long_question_without_a_reference_is_whole(question: str) -> None:
-    assert reads_as_whole(question)
+def test_a_long_question_stands_alone(question: str) -> None:
+    assert leans(question, cosine=0.4) < LEANS
+
+
+def test_a_bare_noun_names_a_topic_of_its_own() -> None:
+    assert leans("환불", cosine=0.2) < LEANS < leans("환불은요?", cosine=0.2)
+
+
+def test_a_short_question_that_finds_its_answer_leans_less() -> None:
+    assert (
+        leans("선물 포장도 되나요?", cosine=0.9) < LEANS < leans("선물 포장도 되나요?", cosine=0.1)
+    )

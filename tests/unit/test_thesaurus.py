@@ -63,3 +63,18 @@ def test_a_mistake_names_the_file(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(PromptError, match=r"thesaurus\.yaml:1") as error:
         Thesaurus.load(file)
     assert says in str(error.value)
+
+
+def test_a_company_adds_its_own_words_and_overrules_general_ones(
+    thesaurus: Thesaurus, tmp_path: Path
+) -> None:
+    file = tmp_path / "thesaurus.yaml"
+    file.write_text(
+        "replace: {숲청정기: 공기청정기 숲, 마일리지: 마일리지}\nexpand: [[픽업, 매장 수령]]",
+        encoding="utf-8",
+    )
+    both = thesaurus.with_own(Thesaurus.load(file))
+    assert both.rewritten("숲청정기 비번") == "공기청정기 숲 비밀번호"
+    assert both.rewritten("마일리지 소멸") == "마일리지 소멸", "here it is no 포인트"
+    assert both.also("픽업 주문")[0] == "매장 수령"
+    assert "구매" in both.also("픽업 주문")
