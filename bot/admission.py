@@ -7,7 +7,7 @@ import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from brain.errors import Busy
 from brain.messages import Address
@@ -29,7 +29,7 @@ class Admission:
         self._places: dict[Address, int] = {}
         self._idle = asyncio.Event()
         self._one = asyncio.Lock()
-        self._spare: asyncio.Future[object] | None = None
+        self._spare: asyncio.Future[Any] | None = None
 
     @property
     def waiting(self) -> int:

@@ -87,10 +87,11 @@ async def test_why_explains_the_last_answer(run) -> None:
 async def test_search_status_and_stats(run) -> None:
     async with run() as sangdam:
         await sangdam.say("배송비 얼마예요?")
-        search = await sangdam.say("/검색 환불 기간", **ADMIN)
+        search = await sangdam.say("/검색 ghksqnf rlrks", **ADMIN)
         status = await sangdam.say("/status", **ADMIN)
         stats = await sangdam.say("/stats", **ADMIN)
     assert "refund.md" in search.reply.text
+    assert "찾은 말: 환불 기간" in search.reply.text
     assert sangdam.app.brain.prompts.version in status.reply.text
     assert "quoted" in stats.reply.text
 

@@ -55,3 +55,9 @@ def test_tiresome_words_come_to_an_end() -> None:
     for text in ("환불 " * 20 + "!", "배송 안내 " * 10, "교환이나 환불이나 " * 6, "네 " * 30):
         INTENTS.standing(text)
         INTENTS.needs_no_knowledge(text)
+
+
+def test_single_letters_are_read_as_written() -> None:
+    said = {"ㅇㅇ": "closing", "ㅎㅇ": "greeting", "ㄱㅅㄱㅅ": "thanks", "ㅋㅋㅋ 알겠어요": "closing"}
+    assert {text: INTENTS.needs_no_knowledge(text) for text in said} == said
+    assert INTENTS.needs_no_knowledge("ＯＫ") == "closing"

@@ -98,3 +98,11 @@ def test_a_tokenizer_without_korean_stays_within_bounds() -> None:
     for _ in range(10):
         seen.observe("a", [{"role": "user", "content": "가" * 100}], 100_000)
     assert seen.factor("a") == 6.0
+
+
+def test_after_much_english_the_correction_still_holds_for_korean() -> None:
+    seen = Calibration()
+    seen.observe("a", [{"role": "user", "content": "가" * 1000}], 2000)
+    for _ in range(20):
+        seen.observe("a", [{"role": "user", "content": "hello " * 200}], 250)
+    assert seen.factor("a") > 2.5

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain.budget import Budget
-from brain.compose import Composed
+from brain.compose import LEAST_REPLY, Composed
 from brain.errors import PromptError
 from brain.facts import Facts
 from brain.memory import Session
@@ -294,3 +294,15 @@ def test_rules_too_long_for_the_window_are_an_error_and_not_a_cut_prompt(tmp_pat
     with pytest.raises(PromptError, match="leave no room for a question"):
         compose(prompts=prompts, budget=Budget(num_ctx=2048, reserve=512))
     assert compose(prompts=prompts).tokens["estimated"] <= BUDGET.limit
+
+
+def test_a_wasteful_tokenizer_in_the_smallest_window_costs_reply_and_mood_before_the_question() -> (
+    None
+):
+    budget = Budget(num_ctx=2048, reserve=768, factor=3.0)
+    question = "배송은 언제 오나요?"
+    composed = compose(question, budget=budget)
+    assert question in composed.messages[-1]["content"]
+    assert "adaptation.angry" in composed.dropped
+    assert composed.tokens["estimated"] <= 2048 - LEAST_REPLY
+    assert composed.messages[0] == compose(budget=Budget(num_ctx=2048, reserve=768)).messages[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bot.config import packaged
@@ -157,6 +158,30 @@ def test_a_yes_wants_a_person_only_after_the_offer(matrix: Matrix) -> None:
 def test_spaces_do_not_matter(matrix: Matrix) -> None:
     for text in ("상담원 연결해 주세요", "상담원연결해주세요", "상담원  연결해\n주세요"):
         assert matrix.detect(text, before=None) == ("person_wanted",)
+
+
+def test_what_sounds_dangerous_is_not_always_danger(matrix: Matrix) -> None:
+    for text in ("새 매장을 여나요?", "구매 제한 풀어 주세요", "옥상 수영장 있나요", "안돼요"):
+        assert matrix.critical(text) == ""
+    assert matrix.critical("매장에 불 지르러 간다") == "critical_safety.threat"
+
+
+def test_only_patterns_to_be_weighed_give_way_to_the_meaning(matrix: Matrix, folder: Path) -> None:
+    nothing = np.zeros(384, dtype=np.float32)
+    text = "토요일에도 처방전 받나요 주차장 있나요"
+
+    def read(matrix: Matrix) -> tuple[str, ...]:
+        names = matrix.detect(text, before=None)
+        assert names == ("legal_disclaimer.medical",)
+        return matrix.weigh(names, text, nothing, before=None, known=True)
+
+    assert read(matrix) == ()
+    change(
+        folder / "detection.yaml",
+        "legal_disclaimer.medical:\n    weighed: true",
+        "legal_disclaimer.medical:",
+    )
+    assert read(Matrix.load(folder, FACTS)) == ("legal_disclaimer.medical",)
 
 
 def test_a_hostile_message_is_read_through_like_any_other() -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from brain.errors import PromptError
 from brain.knowledge.front_matter import kept
+from brain.knowledge.embed import Vector
 from brain.knowledge.library import Library
 from brain.knowledge.recent import Recent
 from brain.knowledge.retrieve import retrieve
 from brain.knowledge.thesaurus import FILE
-from tests.unit.shop import Shop, best
+from tests.unit.shop import BigramEmbedder, Shop, best
 from tests.unit.test_retrieve import EMBEDDER, Index, chunk
 
 
@@ -84,17 +85,27 @@ async def test_a_day_that_is_none_is_reported(shop: Shop) -> None:
     assert kept({"valid_from": "2026-12-01"}) == {"valid_from": "2026-12-01"}
 
 
+class Counting(BigramEmbedder):
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def query(self, text: str) -> Vector:
+        self.asked.append(text)
+        return super().query(text)
+
+
 async def test_the_same_question_is_embedded_once_and_answered_anew_after_a_reload(
     shop: Shop,
 ) -> None:
-    async with shop.library() as serving:
+    embedder = Counting()
+    async with shop.library(embedder) as serving:
         await serving.reload()
         first = await serving.search("제주 배송")
-        asked: list[str] = []
-        embed = shop.embedder.query
-        shop.embedder.query = lambda text: asked.append(text) or embed(text)  # type: ignore[func-returns-value,method-assign]
         assert await serving.search("제주 배송ㅠㅠ") == first
-        assert asked == []
+        assert embedder.asked.count("제주 배송") == 1
         shop.write("delivery.md", "# 배송 안내\n\n제주 지역 배송은 하루면 됩니다.")
         await serving.reload()
         assert await best(serving, "제주 배송") == "제주 지역 배송은 하루면 됩니다."
