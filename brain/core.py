@@ -241,9 +241,7 @@ class Brain:
         """Retrieve and read the situation; a reply where no knowledge is needed or none is there."""
         began = time.perf_counter()
         leans_on = followup.before(work.session, work.now, self._about_nothing)
-        found, vector = await followup.look_up(
-            self.library, work.question, leans_on, k=PASSAGES
-        )
+        found, vector = await followup.look_up(self.library, work.question, leans_on, k=PASSAGES)
         work.lap("retrieve", began)
         work.found = found
         began = time.perf_counter()

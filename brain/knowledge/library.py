@@ -73,7 +73,7 @@ class Library:
         self._seen: object = None  # of the files that say what serves, when they were last followed
         self._moving = asyncio.Lock()
         self._found = Recent[Hashable, Found](RECENT)
-        self._workers = ThreadPoolExecutor(2, thread_name_prefix="library")
+        self._workers = ThreadPoolExecutor(1, thread_name_prefix="library")  # two hold up the loop
 
     async def open(self) -> bool:
         """Move to the version that should serve now. False when there is none: it must be built.

@@ -58,6 +58,11 @@ def test_tiresome_words_come_to_an_end() -> None:
 
 
 def test_single_letters_are_read_as_written() -> None:
-    said = {"ㅇㅇ": "closing", "ㅎㅇ": "greeting", "ㄱㅅㄱㅅ": "thanks", "ㅋㅋㅋ 알겠어요": "closing"}
+    said = {
+        "ㅇㅇ": "closing",
+        "ㅎㅇ": "greeting",
+        "ㄱㅅㄱㅅ": "thanks",
+        "ㅋㅋㅋ 알겠어요": "closing",
+    }
     assert {text: INTENTS.needs_no_knowledge(text) for text in said} == said
     assert INTENTS.needs_no_knowledge("ＯＫ") == "closing"

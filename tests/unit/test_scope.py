@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from brain.errors import PromptError
-from brain.knowledge.front_matter import kept
 from brain.knowledge.embed import Vector
+from brain.knowledge.front_matter import kept
 from brain.knowledge.library import Library
 from brain.knowledge.recent import Recent
 from brain.knowledge.retrieve import retrieve
