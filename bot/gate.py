@@ -36,9 +36,16 @@ class Gate:
         Without a verdict the customer was only too fast. `messages` are counted unless the channel
         is not `limited`.
         """
-        matrix = self._matrix()
-        if matrix.critical(words):
+        refused = await self._refused(address, words, messages, limited, now)
+        # Looked for only here: it costs as much as everything else before the brain.
+        if refused is not None and self._matrix().critical(words):
             return None
+        return refused
+
+    async def _refused(
+        self, address: Address, words: str, messages: int, limited: bool, now: datetime
+    ) -> tuple[str, Verdict | None] | None:
+        matrix = self._matrix()
         if self._maintenance and (period := self._maintenance.period) is not None:
             name = "maintenance_mode.timed" if period else "maintenance_mode"
             return "maintenance", matrix.stand_in(name, words, period=period)
