@@ -229,7 +229,7 @@ def _told(number: int) -> tuple[str, list[str], str]:
     return said, [name, product, order, amount, preference.rstrip(".")], promise
 
 
-async def first_token(rounds: int) -> bool:
+async def first_token(rounds: int, num_ctx: int) -> bool:
     """Time to the first token at turn 10, beside the naive layout: paired, alternating."""
     if not _installed():
         return True
@@ -237,19 +237,19 @@ async def first_token(rounds: int) -> bool:
     times: dict[str, list[float]] = {"ours": [], "naive": []}
     async with llama_server.running() as host, aiohttp.ClientSession() as http:
         seen = Calibration()
-        plain = Budget(num_ctx=8192, reserve=REPLY_TOKENS)
+        plain = Budget(num_ctx=num_ctx, reserve=REPLY_TOKENS)
         for number in range(rounds):
             talk = Conversation(
                 chance,
-                Budget(num_ctx=8192, reserve=REPLY_TOKENS, factor=seen.factor("m")),
+                Budget(num_ctx=num_ctx, reserve=REPLY_TOKENS, factor=seen.factor("m")),
                 number,
             )
             if not number:
                 talk.budget = plain
                 ahead = talk.ask("안녕하세요", most=0).messages
-                _, counted = await _first(http, host, ahead)
+                _, counted = await _first(http, host, ahead, num_ctx)
                 seen.observe("m", ahead, counted)
-                talk.budget = Budget(num_ctx=8192, reserve=REPLY_TOKENS, factor=seen.factor("m"))
+                talk.budget = Budget(num_ctx=num_ctx, reserve=REPLY_TOKENS, factor=seen.factor("m"))
             layouts: dict[str, list[Sequence[dict[str, Any]]]] = {"ours": [], "naive": []}
             for question in FILLERS:
                 composed = talk.ask(question)
@@ -258,21 +258,21 @@ async def first_token(rounds: int) -> bool:
                 talk.answer(question, talk.reply(100))
             for layout in sorted(layouts, reverse=bool(number % 2)):
                 for messages in layouts[layout][-2:]:
-                    elapsed, _ = await _first(http, host, messages)
+                    elapsed, _ = await _first(http, host, messages, num_ctx)
                 times[layout].append(elapsed)
     ours, plain_time = (statistics.median(times[layout]) for layout in ("ours", "naive"))
     print(
-        f"first token at turn 10, {rounds} pairs, medians: {ours * 1000:.0f} ms, naive layout "
+        f"first token at turn 10, num_ctx {num_ctx}, {rounds} pairs, medians: {ours * 1000:.0f} ms, naive layout "
         f"{plain_time * 1000:.0f} ms, {ours / plain_time:.2f} x"
     )
     return ours <= 0.45 * plain_time
 
 
 async def _first(
-    http: aiohttp.ClientSession, host: str, messages: Sequence[dict[str, Any]]
+    http: aiohttp.ClientSession, host: str, messages: Sequence[dict[str, Any]], num_ctx: int
 ) -> tuple[float, int]:
     """Seconds to the first token, and the tokens of the prompt."""
-    options = {"num_ctx": 8192, "num_predict": 1, "temperature": 0}
+    options = {"num_ctx": num_ctx, "num_predict": 1, "temperature": 0}
     body = {"model": llama_server.NAME, "messages": list(messages), "options": options}
     began = time.perf_counter()
     patience = aiohttp.ClientTimeout(total=300)
@@ -319,13 +319,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="part")
-    parser.add_argument("--rounds", type=int, default=7, help="pairs of first-token")
+    parser.add_argument("--rounds", type=int, default=3, help="pairs of first-token")
+    parser.add_argument("--num-ctx", type=int, default=4096, help="window of first-token")
     arguments = parser.parse_args()
     parts: dict[str, Callable[[], bool]] = {
         "reuse": reuse,
         "overflow": lambda: asyncio.run(overflow()),
         "facts": facts,
-        "first-token": lambda: asyncio.run(first_token(arguments.rounds)),
+        "first-token": lambda: asyncio.run(first_token(arguments.rounds, arguments.num_ctx)),
     }
     if unknown := set(arguments.parts) - set(parts):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(parts)}")

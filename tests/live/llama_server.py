@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
 NAME = "smollm2:135m"
 TRAINED_CONTEXT = 8192
@@ -74,7 +74,9 @@ class LlamaServer:
         return app
 
     async def _session(self, _: web.Application) -> AsyncIterator[None]:
-        async with ClientSession(timeout=ClientTimeout(total=None)) as self._http:
+        # The engine closes a connection after its answer, often as the next request is on its way.
+        apart = TCPConnector(force_close=True)
+        async with ClientSession(timeout=ClientTimeout(total=None), connector=apart) as self._http:
             yield
 
     async def _version(self, _: web.Request) -> web.Response:

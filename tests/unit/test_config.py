@@ -22,7 +22,7 @@ from brain.errors import ConfigError
         ("company: {timezone: Seoul}\n", "no such time zone"),
         ("a: &x 1\nb: *x\n", ":1: YAML anchors and aliases are not allowed"),
         ("data: ${NOT_SET}\n", ":1: the environment variable NOT_SET is not set"),
-        ("web: [\n", "expected the node content"),
+        ("web: [\n", "expected node content"),
         ("- 1\n", ":1: expected `key: value` lines"),
         ("a: " + "[" * 200 + "]" * 200, "nested deeper than 30 levels"),
     ],
