@@ -220,6 +220,8 @@ class Passage:
     """title, category, date, locale, tags: whatever the front matter said."""
     best: str = ""
     """The sentence or sentences of the passage that matched the question best."""
+    section: str = ""
+    """The part of the text under the sub-heading of `best`; empty where the text has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

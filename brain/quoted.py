@@ -9,6 +9,8 @@ from brain.prompts import Prompts
 
 NAMED = 3
 """Documents named under a reply at most."""
+LONG = 300
+"""Letters from which only the section of a passage that matched is quoted."""
 RELATED = 0.6
 """Share of the best passage's score from which another document counts as a source."""
 
@@ -18,7 +20,8 @@ def quote(
 ) -> str:
     """The best of `passages` in polite words; with a caveat unless the confidence is high."""
     best = passages[0]
-    parts = [prompts.phrase("quoted.answer", language, heading=best.heading, text=best.text)]
+    text = best.section if best.section and len(best.text) >= LONG else best.text
+    parts = [prompts.phrase("quoted.answer", language, heading=best.heading, text=text)]
     if confidence.level != "high":
         parts.append(prompts.phrase("quoted.caveat", language))
         others = [

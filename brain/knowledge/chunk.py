@@ -15,7 +15,7 @@ from typing import Any
 
 from brain.knowledge.document import Block, Document, Section
 
-VERSION = 3
+VERSION = 4
 """Raised whenever the same document would be cut differently: old indexes are then rebuilt."""
 
 LONGEST = 480
@@ -62,6 +62,19 @@ class Chunk:
     wordings, which need not be words of the text."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """title, category, date, locale, tags and whatever else the document says about itself."""
+    headings: tuple[str, ...] = ()
+    """The sub-headings that stand in the text, in order."""
+
+    def section(self, piece: str) -> str:
+        """The part of the text under the sub-heading that `piece` stands under; empty without one."""
+        heading = piece.partition("\n")[0]
+        if heading not in self.headings:
+            return ""
+        text = f"\n\n{self.text}"
+        start = text.find(f"\n\n{heading}\n")
+        later = self.headings[self.headings.index(heading) + 1 :]
+        ends = (text.find(f"\n\n{other}\n", start + 1) for other in later)
+        return text[start : min((end for end in ends if end > 0), default=None)].strip()
 
     @property
     def embedded(self) -> tuple[str, ...]:
@@ -117,6 +130,7 @@ def chunk(document: Document) -> list[Chunk]:
                     text=text,
                     pieces=tuple(pieces),
                     metadata=metadata,
+                    headings=tuple(dict.fromkeys(atom.under for atom in part if atom.under)),
                 ),
             )
     return list(chunks.values())

@@ -306,4 +306,5 @@ def chroma(folder: Path) -> Any:
 
 
 def _chunk(record: dict[str, Any]) -> Chunk:
-    return Chunk(**(record | {"pieces": tuple(record["pieces"])}))
+    lists = {name: tuple(record[name]) for name in ("pieces", "headings")}
+    return Chunk(**(record | lists))

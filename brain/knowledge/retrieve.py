@@ -261,6 +261,7 @@ def _passage(
     query: str,
     near: tuple[int, float] | None,
 ) -> Passage:
+    best = chunk.pieces[near[0]] if near else _most_shared(query, chunk.pieces)
     return Passage(
         id=chunk.id,
         document=chunk.document,
@@ -269,7 +270,8 @@ def _passage(
         score=score,
         scores=scores,
         metadata=chunk.metadata,
-        best=chunk.pieces[near[0]] if near else _most_shared(query, chunk.pieces),
+        best=best,
+        section=chunk.section(best),
     )
 
 

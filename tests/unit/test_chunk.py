@@ -195,3 +195,13 @@ def test_an_id_is_of_path_heading_and_text() -> None:
 )
 def test_tokens_are_estimated_on_the_high_side(text: str, low: float, high: float) -> None:
     assert low <= estimate_tokens(text) <= high
+
+
+def test_a_shared_passage_knows_the_section_of_each_piece() -> None:
+    text = "# 반품\n## 기간\n14일 안에 신청해 주세요.\n## 배송비\n왕복 6,000원입니다.\n\n불량이면 무료입니다."
+    (shared,) = chunk(document(read_markdown(text, "a")))
+    assert shared.headings == ("기간", "배송비")
+    first, *_, last = shared.pieces
+    assert shared.section(first) == "기간\n14일 안에 신청해 주세요."
+    assert shared.section(last) == "배송비\n왕복 6,000원입니다.\n\n불량이면 무료입니다."
+    assert shared.section("아무 말") == ""
