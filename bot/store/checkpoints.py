@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 log = structlog.get_logger(__name__)
 
-EVERY = 1.0
-"""Seconds between two checkpoints while there is something to move."""
+EVERY = 5.0
+"""Seconds between two checkpoints while there is something to move. Commits that come while the disk
+writes its part wait for it, some 30 ms; so not more often."""
 
 
 class Checkpoints:

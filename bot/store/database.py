@@ -27,8 +27,8 @@ _PATIENCE = 5.0
 _SWITCH = 0.0005
 """Seconds after which a busy thread makes way. The loop and the lanes hand over to one another several
 times for each message; at Python's 5 ms the waiting, not the work, would limit what passes."""
-_LONGEST_LOG = 16_000
-"""Pages (64 MB) of the write-ahead log at which the writer itself moves them into the file."""
+_LONGEST_LOG = 32_000
+"""Pages (128 MB) of the write-ahead log at which the writer itself moves them into the file."""
 _WRITES = "sangdam_writes"
 """Execution option of the writer's connection."""
 
