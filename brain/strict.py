@@ -60,7 +60,7 @@ class Document:
         """Refuses anchors, aliases and what is nested so deeply that composing it would recurse."""
         depth = 0
         for event in events:
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 1
             if getattr(event, "anchor", None):
                 raise self._error(f"{self.path}:{line}: YAML anchors and aliases are not allowed")
             if isinstance(event, yaml.CollectionStartEvent):
