@@ -227,11 +227,11 @@ async def test_after_an_unclean_end_a_child_looks_first(shop: Shop) -> None:
     await killed_reader(shop)
     assert not versions.is_sealed(version)
     # Only looking can tell: every checksum is made to agree with the flipped graph.
-    flip(graph(version, "data_level0.bin"), 1_000, 5_000)
+    flip(graph(version, "data_level0.bin"), 0, 10_000_000)
     manifest(version, checksums=versions.checksums(version))
     async with shop.library() as library:
         assert await library.open()
-        assert "v000002 is damaged (exit" in library.damage
+        assert "v000002 is damaged" in library.damage
         assert await best(library, QUESTION) == ANSWER
         await library.repair()
 
