@@ -88,8 +88,7 @@ class Adjuster:
 
 def _total(found: Sequence[Outcome], measure: Measure) -> Rate:
     """The measure over every variant: all customers get the same adjustments."""
-    rates = [_rate(each, measure) for each in found]
-    return Rate(hits=sum(rate.hits for rate in rates), n=sum(rate.n for rate in rates))
+    return Rate.total(_rate(each, measure) for each in found)
 
 
 def _rate(outcome: Outcome, measure: Measure) -> Rate:

@@ -18,13 +18,12 @@ import typer
 from bot import config as configuration
 from bot.cli_knowledge import indexed, kb
 from bot.cli_prompts import prompt
-from bot.terminal import AsJson, ConfigFile, Progress, print_json, say
+from bot.terminal import AsJson, ConfigFile, Progress, pretended, print_json, say
 from bot.terminal import run as run_task
 from brain.errors import ConfigError, SangdamError
 
 if TYPE_CHECKING:
     from bot.app import App
-    from bot.clock import SystemClock
     from brain.messages import Turn
 
 TOLD_WITHIN = 10.0
@@ -103,7 +102,7 @@ def ask(
 
     async def converse() -> None:
         settings = configuration.load(config)
-        clock = _clock(now, settings)
+        clock = pretended(now, settings)
         turns: asyncio.Queue[Turn] = asyncio.Queue()
         async with _app(settings, observers=[turns.put_nowait], clock=clock) as app:
             fake = Fake(name=channel, now=clock.now)
@@ -148,18 +147,6 @@ def turn_document(turn: Turn) -> dict[str, Any]:
         "layers": list(turn.layers),
         "timings": dict(turn.timings),
     }
-
-
-def _clock(now: datetime | None, settings: configuration.Config) -> SystemClock:
-    """The pretended time, in the company's zone unless it names one; the real time without it."""
-    from bot.clock import SystemClock
-
-    if now is None:
-        return SystemClock()
-    from zoneinfo import ZoneInfo
-
-    fixed = now if now.tzinfo else now.replace(tzinfo=ZoneInfo(settings.company.timezone))
-    return SystemClock(lambda: fixed)
 
 
 @cli.command()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot import config as configuration
-from bot.terminal import AsJson, ConfigFile, Progress, print_json, say
+from bot.terminal import AsJson, ConfigFile, Progress, print_json, say, stored
 from bot.terminal import run as run_task
 from brain.errors import ConfigError
 
@@ -290,20 +290,13 @@ def _written(question: str) -> str:
 @asynccontextmanager
 async def _stored(config: Path | None) -> AsyncIterator[tuple[Library, Store]]:
     from bot.app import library
-    from bot.store.store import Store
-    from bot.telemetry import set_up_logs
 
-    set_up_logs(quiet=True)
-    settings = configuration.load(config)
-    store = await Store.open(settings.data / "sangdam.db")
-    try:
+    async with stored(config) as (settings, store):
         opened = library(settings, store)
         try:
             yield opened, store
         finally:
             await opened.close()
-    finally:
-        await store.close()
 
 
 @asynccontextmanager

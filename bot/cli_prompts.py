@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot import config as configuration
-from bot.terminal import AsJson, ConfigFile, print_json, say
+from bot.terminal import AsJson, ConfigFile, pretended, print_json, say, stored
 from bot.terminal import run as run_task
 from brain.errors import SangdamError
 
@@ -43,17 +43,10 @@ class _Opened:
 @asynccontextmanager
 async def _opened(config: Path | None) -> AsyncIterator[_Opened]:
     from bot.app import prompt_versions
-    from bot.store.store import Store
-    from bot.telemetry import set_up_logs
 
-    set_up_logs(quiet=True)
-    settings = configuration.load(config)
-    store = await Store.open(settings.data / "sangdam.db")
-    try:
+    async with stored(config) as (settings, store):
         versions = prompt_versions(settings, store, lambda: datetime.now(UTC))
         yield _Opened(config=settings, store=store, versions=versions)
-    finally:
-        await store.close()
 
 
 @prompt.command("lint")
@@ -159,8 +152,6 @@ def _compose(
     found: Found | None,
     now: datetime | None,
 ) -> Composed:
-    from zoneinfo import ZoneInfo
-
     from bot.app import company_facts
     from brain.budget import Budget
     from brain.clock import CompanyClock
@@ -168,9 +159,7 @@ def _compose(
     from brain.messages import Address, Situation
 
     clock = CompanyClock(config.company.timezone, company_facts(config).hours)
-    zone = ZoneInfo(config.company.timezone)
-    moment = now or datetime.now(zone)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    moment = pretended(now, config).now()
     situation = Situation(
         daypart=clock.daypart(moment),
         open=clock.is_open(moment),

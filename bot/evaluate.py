@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from brain.errors import ConfigError
 from brain.followup import Before, look_up
 from brain.knowledge.library import Library
-from brain.messages import Emotion, Passage
+from brain.knowledge.questions import Question
+from brain.messages import Emotion
 
 DEEP = 10
 """Ranks looked at for the mean reciprocal rank."""
@@ -51,8 +51,9 @@ async def evaluate_retrieval(library: Library, path: Path) -> dict[str, Any]:
     misses: list[dict[str, Any]] = []
     for row in read_rows(path, {"q": str, "source": (str, list), "must": list}):
         sources = [row["source"]] if isinstance(row["source"], str) else row["source"]
+        asked = Question(text=row["q"], sources=tuple(sources), must=tuple(row["must"]))
         found, _ = await look_up(library, row["q"], _leans_on(path, row), k=DEEP)
-        rank = _rank(found.passages, sources, row["must"])
+        rank = asked.rank(found.passages)
         ranks.append(rank)
         if rank > 3 or rank == 0:
             got = found.passages[0] if found.passages else None
@@ -82,20 +83,6 @@ def _leans_on(path: Path, row: Mapping[str, Any]) -> Before | None:
         raise ConfigError(
             f"{path}: {row['q']!r} needs a history of turns {{user, assistant}}"
         ) from None
-
-
-def _rank(passages: Sequence[Passage], sources: Sequence[str], must: Sequence[str]) -> int:
-    """Rank of the first hit, from 1; 0 when there is none."""
-    wanted = [_fold(string) for string in must]
-    for at, passage in enumerate(passages, 1):
-        text = _fold(f"{passage.heading} {passage.text}")
-        if passage.document in sources and all(string in text for string in wanted):
-            return at
-    return 0
-
-
-def _fold(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def evaluate_emotion(path: Path) -> dict[str, Any]:

@@ -154,14 +154,10 @@ def _side(name: str, found: Sequence[Outcome], share: float | None) -> Side:
         share=share,
         answers=sum(each.answers for each in found),
         response_ms=statistics.median(times) if times else None,
-        resolution=_sum([each.resolved for each in found]),
-        feedback=_sum([each.liked for each in found]),
-        handoff=_sum([each.handed_over for each in found]),
+        resolution=Rate.total(each.resolved for each in found),
+        feedback=Rate.total(each.liked for each in found),
+        handoff=Rate.total(each.handed_over for each in found),
     )
-
-
-def _sum(rates: Sequence[Rate]) -> Rate:
-    return Rate(hits=sum(rate.hits for rate in rates), n=sum(rate.n for rate in rates))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bot import config as configuration
+
 if TYPE_CHECKING:
     import rich.progress
+
+    from bot.clock import SystemClock
+    from bot.store.store import Store
 
 ConfigFile = Annotated[
     Path | None,
@@ -38,6 +45,33 @@ def print_json(document: object) -> None:
 def say(line: str) -> None:
     """One line for a person."""
     typer.echo(line)
+
+
+@asynccontextmanager
+async def stored(config: Path | None) -> AsyncIterator[tuple[configuration.Config, Store]]:
+    """The configuration and its store, open; logs are quiet."""
+    from bot.store.store import Store
+    from bot.telemetry import set_up_logs
+
+    set_up_logs(quiet=True)
+    settings = configuration.load(config)
+    store = await Store.open(settings.data / "sangdam.db")
+    try:
+        yield settings, store
+    finally:
+        await store.close()
+
+
+def pretended(now: datetime | None, settings: configuration.Config) -> SystemClock:
+    """The pretended time, in the company's zone unless it names one; the real time without it."""
+    from bot.clock import SystemClock
+
+    if now is None:
+        return SystemClock()
+    from zoneinfo import ZoneInfo
+
+    fixed = now if now.tzinfo else now.replace(tzinfo=ZoneInfo(settings.company.timezone))
+    return SystemClock(lambda: fixed)
 
 
 class Progress:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,6 +30,12 @@ class Rate:
     """Those that had it."""
     n: int
     """Those that were looked at."""
+
+    @classmethod
+    def total(cls, rates: Iterable[Rate]) -> Rate:
+        """All of them together."""
+        counted = list(rates)
+        return cls(hits=sum(rate.hits for rate in counted), n=sum(rate.n for rate in counted))
 
     @property
     def value(self) -> float | None:
@@ -77,10 +83,7 @@ class Adjustments:
             return cls()
         document = Document(path, error=PromptError)
         file = document.parse(_File)
-        names = [rule.name for rule in file.rules]
-        for at, name in enumerate(names):
-            if name in names[:at]:
-                raise document.fault(("rules", at), f"the name {name!r} stands twice")
+        document.check_distinct(("rules",), [rule.name for rule in file.rules])
         return cls(
             window_days=file.window_days,
             minimum=file.minimum,

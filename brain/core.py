@@ -349,8 +349,10 @@ class Brain:
         work.model = completion.model
         if completion.prompt_tokens and completion.reply_tokens:
             work.tokens |= {"prompt": completion.prompt_tokens, "reply": completion.reply_tokens}
-        if completion.prompt_tokens and completion.reply_tokens and not work.came.pictures:
-            self.calibration.observe(completion.model, written.messages, completion.prompt_tokens)
+            if not work.came.pictures:
+                self.calibration.observe(
+                    completion.model, written.messages, completion.prompt_tokens
+                )
         if not written.text:
             return None
         return _Said("answer", written.text, quoted.sources(composed.passages))

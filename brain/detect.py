@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from brain.errors import PromptError
 from brain.facts import suggest
-from brain.strict import Document
+from brain.strict import Document, expression
 
 LONGEST: Final = 4000
 """Characters of a message that are looked at."""
@@ -23,12 +23,8 @@ _SPACE = re.compile(r"(?<!\\) ")
 
 def _loosened(pattern: str) -> str:
     """`pattern` with every space made optional: customers leave them out."""
-    loose = _SPACE.sub(r"\\s*", pattern)
-    try:
-        matches_nothing = re.compile(loose).search("")
-    except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
-    if matches_nothing or not pattern.strip():
+    loose = expression(_SPACE.sub(r"\\s*", pattern))
+    if re.search(loose, "") or not pattern.strip():
         raise ValueError("matches every message")
     return loose
 

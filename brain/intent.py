@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from brain.errors import PromptError
-from brain.strict import Document
+from brain.strict import Document, expression
 
 OTHER: Final = "other"
 """The intent of a message that none of the words occur in."""
@@ -26,11 +26,7 @@ _FOLDABLE: Final = re.compile(r"[^\u3131-\u3163]+")
 
 
 def _valid(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
-    if re.match(pattern, "") or not pattern.strip():
+    if re.match(expression(pattern), "") or not pattern.strip():
         raise ValueError("matches every message")
     return pattern
 

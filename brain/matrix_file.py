@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from brain.errors import PromptError
 from brain.facts import Facts, fields, suggest
 from brain.messages import Choice, ReplyKind
-from brain.strict import Document, Place
+from brain.strict import Document, Place, expression
 
 HANDLERS = (
     *("critical_safety.self_harm", "critical_safety.threat"),
@@ -139,18 +139,10 @@ class _Reach(_Strict):
     closed: _Texts
 
 
-def _expression(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
-    return pattern
-
-
 class _Offer(_Strict):
     question: _Texts
     choices: _Choices
-    accepted: list[Annotated[str, AfterValidator(_expression)]]
+    accepted: list[Annotated[str, AfterValidator(expression)]]
 
 
 class _File(_Strict):

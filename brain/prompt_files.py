@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -171,7 +171,7 @@ class Reader:
             if (file.layer, file.name) != (number, name):
                 raise document.fault(("layer",), f"this file is layer {number}, {name}")
             titles[number] = file.title
-            self._unique(document, [rule.id for rule in file.rules])
+            document.check_distinct(("rules",), [rule.id for rule in file.rules], "id")
             for at, rule in enumerate(file.rules):
                 rules[number, rule.id] = (rule, document, ("rules", at))
         for document, changes in self._ancestry(persona):
@@ -208,7 +208,7 @@ class Reader:
             file = document.parse(_PersonaFile)
             if file.persona != following:
                 raise document.fault(("persona",), f"this file is the persona {following!r}")
-            self._unique(document, [change.id for change in file.rules])
+            document.check_distinct(("rules",), [change.id for change in file.rules], "id")
             line.insert(0, (document, file.rules))
             seen.append(following)
             following = file.extends
@@ -255,7 +255,7 @@ class Reader:
         """The module in `path`."""
         document = Document(path, error=PromptError)
         file = document.parse(_ModuleFile)
-        self._unique(document, [rule.id for rule in file.rules])
+        document.check_distinct(("rules",), [rule.id for rule in file.rules], "id")
         entries = ((rule, document, ("rules", at)) for at, rule in enumerate(file.rules))
         return Module(
             name=file.module,
@@ -340,9 +340,3 @@ class Reader:
             return self._facts.fill(text.strip(), slots)
         except ValueError as wrong:
             raise document.fault(place, str(wrong)) from None
-
-    @staticmethod
-    def _unique(document: Document, ids: Sequence[str]) -> None:
-        for at, name in enumerate(ids):
-            if name in ids[:at]:
-                raise document.fault(("rules", at), f"the id {name!r} stands twice")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,15 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Of the YAML library's two, the one in C where it is there: ten times as fast."""
 DEEPEST = 30
 """Levels of nesting beyond which a document is refused."""
+
+
+def expression(pattern: str) -> str:
+    """`pattern` as it is. Raises ValueError when it is no regular expression."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    return pattern
 
 
 class Document:
@@ -105,6 +115,12 @@ class Document:
     def fault(self, place: Place, what: str) -> SangdamError:
         """The error to raise for a mistake at `place`."""
         return self._error(f"{self.path}:{self.line(place)}: {what}")
+
+    def check_distinct(self, place: Place, names: Sequence[str], what: str = "name") -> None:
+        """Raises for a name that stands twice in the list at `place`; `what` the names are called."""
+        for at, name in enumerate(names):
+            if name in names[:at]:
+                raise self.fault((*place, at), f"the {what} {name!r} stands twice")
 
     def map_strings(self, change: Callable[[str], str]) -> None:
         """Replace every string value; a `LookupError` from `change` becomes the error at that line."""

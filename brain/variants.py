@@ -131,10 +131,8 @@ class Experiment:
             raise document.fault((), "an experiment with variants needs a name: `experiment: name`")
         if len(file.variants) < 2:
             raise document.fault(("variants",), "one variant is no comparison; add another")
-        names = [each.name for each in file.variants]
+        document.check_distinct(("variants",), [each.name for each in file.variants])
         for at, each in enumerate(file.variants):
-            if each.name in names[:at]:
-                raise document.fault(("variants", at), f"the name {each.name!r} stands twice")
             if each.overlay:
                 _check_overlay(document, at, folder, Path(each.overlay))
         return cls(

@@ -25,8 +25,6 @@ SHOWN = 8
 """Hexadecimal digits by which a gap is called."""
 WORDINGS = 8
 """Other wordings that a FAQ entry takes over from the customers."""
-CACHED = 2_000
-"""Vectors of questions that are remembered."""
 FILE = Path("faq") / "from-gaps.yaml"
 """Where answers go, below the knowledge folder."""
 
@@ -70,7 +68,6 @@ class Gaps:
         """`asked` gives the questions that were abstained or disliked, oldest first."""
         self._library = library
         self._asked = asked
-        self._vectors: dict[str, Vector] = {}
 
     async def open(self) -> list[Gap]:
         """The gaps, the one most asked first.
@@ -83,7 +80,7 @@ class Gaps:
         for each in await self._asked():
             if each.id[:SHOWN] in done:
                 continue
-            vector = await self._vector(each.text)
+            vector = await self._library.embed(each.text)
             if each.kind == "abstained":
                 found = await self._library.search(each.text, vector=vector, k=1)
                 if found.confidence.level != "low":
@@ -122,13 +119,6 @@ class Gaps:
             else:
                 file.write_bytes(before)
             raise
-
-    async def _vector(self, text: str) -> Vector:
-        if text not in self._vectors:
-            if len(self._vectors) >= CACHED:
-                self._vectors.clear()
-            self._vectors[text] = await self._library.embed(text)
-        return self._vectors[text]
 
 
 def clustered(asked: Sequence[tuple[Asked, Vector]]) -> list[list[tuple[Asked, Vector]]]:

@@ -61,6 +61,8 @@ class Thesaurus:
 
     def with_own(self, own: Thesaurus) -> Thesaurus:
         """This one with a company's words, which go before: a form that it replaces by itself stays."""
+        if not (own.replaced or own.groups):
+            return self
         return Thesaurus(
             replaced={**self.replaced, **own.replaced}, groups=own.groups + self.groups
         )
