@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
-from uuid import uuid4
 
 import structlog
 
@@ -24,7 +23,7 @@ from bot.store.store import Store, Undelivered
 from bot.turns import DEFAULT_PATIENCE, Floor, Patience, Turns
 from brain.core import Show
 from brain.memory import Session
-from brain.messages import Action, Address, Draft, Event, Message, Reply, ReplyKind, Turn
+from brain.messages import Action, Address, Draft, Event, Message, Reply, ReplyKind, Turn, new_id
 from brain.prompts import Prompts
 from brain.redaction import redact
 
@@ -382,4 +381,4 @@ def _words(messages: Sequence[Message]) -> str:
 
 
 def _reply(message: Message, text: str, kind: ReplyKind) -> Reply:
-    return Reply(id=uuid4().hex, in_reply_to=message.id, text=text, kind=kind)
+    return Reply(id=new_id(), in_reply_to=message.id, text=text, kind=kind)

@@ -10,7 +10,6 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
-from uuid import uuid4
 
 from brain import attached, followup, keyboard, quoted
 from brain.budget import Budget, Calibration
@@ -35,6 +34,7 @@ from brain.messages import (
     Situation,
     Source,
     Turn,
+    new_id,
 )
 from brain.prompts import Prompts
 from brain.situation import SERVED, detect_language, felt, read_situation
@@ -358,7 +358,7 @@ class Brain:
         return _Said("answer", written.text, quoted.sources(composed.passages))
 
     def _turn(self, messages: Sequence[Message], work: _Work, said: _Said) -> Turn:
-        identity = uuid4().hex
+        identity = new_id()
         last = messages[-1]
         turn = Turn(
             id=identity,

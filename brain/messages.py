@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +28,15 @@ EmotionLabel = Literal["angry", "anxious", "sad", "satisfied", "neutral"]
 CustomerKind = Literal["new", "returning", "vip"]
 Attention = Literal["", "log", "staff"]
 Outcome = Literal["delivered", "refused", "unknown", "parked", "pending"]
+
+
+def new_id() -> str:
+    """An id for a turn or a reply: 32 hexadecimal digits, as unguessable as 80 random bits.
+
+    Begins with the milliseconds since 1970, as a UUID of version 7 does (RFC 9562): the store keeps
+    what is made together side by side, where ids in no order would touch a page of the disk each.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

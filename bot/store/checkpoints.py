@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -10,9 +11,15 @@ from sqlalchemy import Connection
 
 log = structlog.get_logger(__name__)
 
+TICK = 0.2
+"""Seconds between two looks. Under load each moves little, so the disk never has much to write at once:
+commits wait while it does."""
+MANY = 20
+"""Commits that are moved at the next look; fewer wait for `EVERY`, or each would cost two syncs."""
 EVERY = 5.0
-"""Seconds between two checkpoints while there is something to move. Commits that come while the disk
-writes its part wait for it, some 30 ms; so not more often."""
+"""Seconds after which even a single commit is moved."""
+LONGEST = 32_000
+"""Pages (128 MB) of the log from which on it is begun anew as soon as no one reads in it."""
 
 
 class Checkpoints:
@@ -20,8 +27,8 @@ class Checkpoints:
 
     SQLite would let the commit that fills the log do it, and everybody behind that commit would wait
     for thousands of pages and the disk. A passive checkpoint from another connection never blocks
-    the writer, whose own (`PRAGMA wal_autocheckpoint`) is left for the day when this one cannot
-    keep up.
+    the writer, but as the writer goes on meanwhile, it never empties the log either: that takes the
+    writer's lock for the few pages that came since.
     """
 
     def __init__(self, connection: Connection, commits: Callable[[], int]) -> None:
@@ -38,15 +45,21 @@ class Checkpoints:
         self._thread.join()
 
     def _run(self) -> None:
-        moved = 0
+        moved, at = 0, time.monotonic()
         cursor = self._connection.connection.cursor()
-        while not self._closing.wait(EVERY):
+        cursor.execute("PRAGMA busy_timeout=2")  # ms: who is in the way is not waited for
+        while not self._closing.wait(TICK):
             commits = self._commits()
-            if commits == moved:
+            late = time.monotonic() - at > EVERY
+            if commits == moved or (commits - moved < MANY and not late):
                 continue
             try:
-                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                _busy, pages, _moved = cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if pages > LONGEST:
+                    # Once more, as the lock is then held only for what came during this one.
+                    cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                    cursor.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
             except Exception as error:  # noqa: BLE001 - the log only stays longer
                 log.warning("checkpoint_failed", reason=str(error))
-            moved = commits
+            moved, at = commits, time.monotonic()
         self._connection.close()

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from bot.store.checkpoints import Checkpoints
+from bot.store.checkpoints import LONGEST, Checkpoints
 from bot.store.faults import NOT_OURS, code, explained
 from bot.store.lane import Lane
 from bot.store.tables import HEAD
@@ -24,11 +24,15 @@ Synchronous = Literal["NORMAL", "FULL"]
 
 _PATIENCE = 5.0
 """Seconds to wait for another process that is writing."""
-_SWITCH = 0.0005
+_SWITCH = 0.0002
 """Seconds after which a busy thread makes way. The loop and the lanes hand over to one another several
 times for each message; at Python's 5 ms the waiting, not the work, would limit what passes."""
-_LONGEST_LOG = 32_000
-"""Pages (128 MB) of the write-ahead log at which the writer itself moves them into the file."""
+_GATHER = 0.001
+"""Seconds in which the busy writer lets more work come: every transaction, and every hand-over between
+the threads, costs more time than the few rows in it."""
+_LONGEST_LOG = 4 * LONGEST
+"""Pages of the write-ahead log at which the writer itself moves them into the file: for the day when
+`Checkpoints` cannot keep up, as everybody waits for it."""
 _WRITES = "sangdam_writes"
 """Execution option of the writer's connection."""
 
@@ -47,7 +51,7 @@ class Database:
         """For `open` alone, which makes the connections."""
         self.path = path
         """The file."""
-        self._writer = Lane("store-writer", writer, path)
+        self._writer = Lane("store-writer", writer, path, gather=_GATHER)
         self._reader = Lane("store-reader", reader, path)
         self._scanner = Lane("store-scanner", scanner, path)
         self._checkpoints = Checkpoints(checkpointer, lambda: self.commits)

@@ -18,9 +18,6 @@ from brain.errors import StoreError
 
 T = TypeVar("T")
 
-GATHER = 0.001
-"""Seconds in which a lane that is busy lets more work come: every transaction, and every hand-over
-between the threads, costs more time than the few rows in it."""
 BUSY = 0.003
 """Seconds since the last transaction within which a lane counts as busy."""
 
@@ -49,12 +46,18 @@ class Lane:
     was busy, and commits once. If one of the jobs fails, all run again with a savepoint each.
     """
 
-    def __init__(self, name: str, connection: Connection, path: Path) -> None:
-        """Starts the thread, which takes the connection over; `path` is for what errors say."""
+    def __init__(
+        self, name: str, connection: Connection, path: Path, *, gather: float = 0.0
+    ) -> None:
+        """Starts the thread, which takes the connection over; `path` is for what errors say.
+
+        `gather`: seconds in which a busy lane lets more work come before it begins.
+        """
         self.commits = 0
         """Transactions so far; fewer than the jobs when these came together."""
         self._connection = connection
         self._path = path
+        self._gather = gather
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
         self._coming: list[_Job] = []
@@ -98,8 +101,8 @@ class Lane:
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._waiting or self._closing)
-            if time.monotonic() - committed < BUSY:
-                time.sleep(GATHER)
+            if self._gather and time.monotonic() - committed < BUSY:
+                time.sleep(self._gather)
             with self._wake:
                 batch, self._waiting = self._waiting, []
             if not batch:

@@ -137,7 +137,7 @@ def _answers(said: sa.CTE) -> sa.Select[Any]:
 
 def _ended(said: sa.CTE, over: datetime) -> sa.Select[Any]:
     """Conversations that are over, by variant."""
-    address = (said.c.channel, said.c.conversation, said.c.user)
+    address = (said.c.channel, said.c.user, said.c.conversation)
 
     def before(column: ColumnElement[Any]) -> ColumnElement[Any]:
         return func.lag(column).over(partition_by=address, order_by=said.c.seq)
@@ -151,7 +151,7 @@ def _ended(said: sa.CTE, over: datetime) -> sa.Select[Any]:
     )
     marked = sa.select(said, begins.label("begins")).cte("marked")
     which = func.sum(marked.c.begins).over(
-        partition_by=(marked.c.channel, marked.c.conversation, marked.c.user),
+        partition_by=(marked.c.channel, marked.c.user, marked.c.conversation),
         order_by=marked.c.seq,
     )
     numbered = sa.select(marked, which.label("which")).cte("numbered")
@@ -164,7 +164,7 @@ def _ended(said: sa.CTE, over: datetime) -> sa.Select[Any]:
             func.min(numbered.c.vote).label("vote"),
         )
         .group_by(
-            *(numbered.c[name] for name in ("channel", "conversation", "user", "which", "variant"))
+            *(numbered.c[name] for name in ("channel", "user", "conversation", "which", "variant"))
         )
         .cte("whole")
     )

@@ -34,7 +34,9 @@ class Prepared:
                 convert(row.get(name, own)) if convert else row.get(name, own)
                 for name, own, convert in self._parameters
             ]
-            cursor = db.connection.cursor()
+            # Not the pool's cursor: finding it takes as long as a statement.
+            driver: Any = db.connection.driver_connection
+            cursor: DBAPICursor = driver.cursor()
             cursor.execute(self._sql, values)
         except Exception as error:
             # As the engine would raise it: without the values, as errors are logged.

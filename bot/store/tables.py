@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as insert
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0002"
+HEAD = "0003"
 """Revision that these tables are; the newest file under `migrations/versions` has the same."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,13 +101,13 @@ turns = sa.Table(
     sa.Column("escalation", sa.Text, nullable=False, server_default=""),
     sa.Column("document", sa.Text, nullable=False),
     sa.UniqueConstraint("id"),
-    # Finds a conversation's turns, and holds what `outcomes` reads: without the documents.
+    # Finds a person's turns and a conversation's, and holds what `outcomes` reads: without the
+    # documents. Each further index is a page to write for every message.
     sa.Index(
         "ix_turns_outcome",
-        *("channel", "conversation", "user", "seq", "id", "at", "kind", "variant"),
+        *("channel", "user", "conversation", "seq", "id", "at", "kind", "variant"),
         *("repeats", "handoff", "escalation", "response_ms"),
     ),
-    sa.Index(None, "channel", "user", "at"),
     sa.Index(None, "at"),
 )
 

@@ -22,7 +22,7 @@ ALIKE = 0.5
 ENOUGH = 8
 """Questions from which on their own cosines show where unlike ones lie."""
 SHOWN = 8
-"""Hexadecimal digits by which a gap is called."""
+"""Hexadecimal digits by which a gap is called: the last ones, as an id begins with its time."""
 WORDINGS = 8
 """Other wordings that a FAQ entry takes over from the customers."""
 FILE = Path("faq") / "from-gaps.yaml"
@@ -78,7 +78,7 @@ class Gaps:
         done = answered_ids(self._library.folder)
         waiting: list[tuple[Asked, Vector]] = []
         for each in await self._asked():
-            if each.id[:SHOWN] in done:
+            if each.id[-SHOWN:] in done:
                 continue
             vector = await self._library.embed(each.text)
             if each.kind == "abstained":
@@ -92,7 +92,7 @@ class Gaps:
     async def find(self, name: str) -> Gap:
         """The gap that `name` calls; `KnowledgeError` when there is none."""
         for gap in await self.open():
-            if len(name) >= 4 and any(each.id.startswith(name) for each in gap.asked):
+            if len(name) >= 4 and any(each.id[-SHOWN:].startswith(name) for each in gap.asked):
                 return gap
         raise KnowledgeError(f"no gap {name!r}; sangdam kb gaps lists them")
 
@@ -111,7 +111,7 @@ class Gaps:
         file = self._library.folder / FILE
         before = file.read_bytes() if file.is_file() else None
         try:
-            _write(file, entry, ids=[each.id[:SHOWN] for each in gap.asked], title=title)
+            _write(file, entry, ids=[each.id[-SHOWN:] for each in gap.asked], title=title)
             await self._library.reload()
         except BaseException:
             if before is None:
@@ -147,7 +147,7 @@ def _gap(group: Sequence[tuple[Asked, Vector]]) -> Gap:
     middle = np.mean([vector for _, vector in group], axis=0)
     typical, _ = max(group, key=lambda pair: float(pair[1] @ middle))
     asked = tuple(sorted((each for each, _ in group), key=lambda each: each.at))
-    return Gap(id=asked[0].id[:SHOWN], question=typical.text, asked=asked)
+    return Gap(id=asked[0].id[-SHOWN:], question=typical.text, asked=asked)
 
 
 def answered_ids(folder: Path) -> set[str]:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
 import structlog
 
@@ -27,7 +26,7 @@ from bot.telemetry import log_turn, set_up_logs
 from brain.errors import Busy
 from brain.facts import Facts
 from brain.memory import Session
-from brain.messages import Address, Draft, Message, Receipt, Reply, ReplyKind, Turn
+from brain.messages import Address, Draft, Message, Receipt, Reply, ReplyKind, Turn, new_id
 from brain.prompts import Prompts
 
 TEXT = "주문한 노트북 배송이 언제 오는지 알 수 있을까요?"
@@ -87,7 +86,7 @@ class EchoBrain:
             self.running[address] -= 1
             if not self.running[address]:
                 del self.running[address]
-        identity = uuid4().hex
+        identity = new_id()
         turn = Turn(
             id=identity,
             address=address,

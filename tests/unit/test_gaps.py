@@ -19,7 +19,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def asked(at: int, text: str, kind: str = "abstained") -> Asked:
-    return Asked(id=f"{at:08x}ffff", text=text, at=START + timedelta(hours=at), kind=kind)  # type: ignore[arg-type] # a literal
+    return Asked(id=f"ffff{at:08x}", text=text, at=START + timedelta(hours=at), kind=kind)  # type: ignore[arg-type] # a literal
 
 
 QUESTIONS = [
@@ -152,5 +152,5 @@ def test_like_questions_meet_whatever_the_embedder_takes_for_unlike() -> None:
     ]
     groups = clustered(pairs)
     assert sorted(len(group) for group in groups) == [4] * 6
-    assert all(len({int(each.id[:8], 16) % 6 for each, _ in group}) == 1 for group in groups)
+    assert all(len({int(each.id[-8:], 16) % 6 for each, _ in group}) == 1 for group in groups)
     assert clustered([]) == []

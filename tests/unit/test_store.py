@@ -638,7 +638,7 @@ def read_only_folder(path: Path) -> None:
     [
         (not_a_database, "is not a Sangdam database, or is damaged: restore a backup, or move"),
         (anothers_database, "is not a Sangdam database"),
-        (from_the_future, "was written by a newer Sangdam (its revision 9999, ours 0002): install"),
+        (from_the_future, "was written by a newer Sangdam (its revision 9999, ours 0003): install"),
         (Path.mkdir, "cannot be opened: check the owner"),
         (under_a_file, "cannot be created: "),
         (read_only_folder, "cannot be created: Permission denied"),
