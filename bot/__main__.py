@@ -1,6 +1,6 @@
 """Entry point of the `sangdam` command and of `python -m bot`."""
 
-from bot.cli import main
+from bot.cli.main import main
 
 if __name__ == "__main__":
     main()

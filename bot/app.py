@@ -20,15 +20,14 @@ from bot.config import Config
 from bot.files import Files
 from bot.gateway import Gateway, Milestone, Observer
 from bot.maintenance import Maintenance
-from bot.prompt_desk import PromptDesk
+from bot.prompts.desk import PromptDesk
+from bot.prompts.versions import Versions
 from bot.store.prompt_history import PromptHistory
 from bot.store.store import Store
 from bot.store.unmet import unmet
 from bot.supervise import Supervisor
 from bot.telemetry import log_turn
 from bot.turns import Patience
-from bot.versions import Versions
-from brain.budget import Budget
 from brain.clock import CompanyClock
 from brain.core import Brain
 from brain.emotion import EmotionHead
@@ -41,8 +40,9 @@ from brain.knowledge.library import Library
 from brain.knowledge.reports import Report
 from brain.knowledge.thesaurus import Thesaurus
 from brain.knowledge.watch import Watch
-from brain.llm import Model, Timeouts
-from brain.prompts import Prompts
+from brain.model.llm import Model, Timeouts
+from brain.prompt.budget import Budget
+from brain.prompt.prompts import Prompts
 from brain.summary import Background
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bot.maintenance import Maintenance
-from brain.matrix import Matrix, Verdict
+from brain.exceptions.matrix import Matrix, Verdict
 from brain.messages import Address
 
 if TYPE_CHECKING:

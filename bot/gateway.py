@@ -24,7 +24,7 @@ from bot.turns import DEFAULT_PATIENCE, Floor, Patience, Turns
 from brain.core import Show
 from brain.memory import Session
 from brain.messages import Action, Address, Draft, Event, Message, Reply, ReplyKind, Turn, new_id
-from brain.prompts import Prompts
+from brain.prompt.prompts import Prompts
 from brain.redaction import redact
 
 if TYPE_CHECKING:

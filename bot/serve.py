@@ -11,10 +11,10 @@ import structlog
 
 from adapters.webchat import TEXTS, WebChat
 from bot.app import App, build, company_facts
-from bot.channels import LiveTexts, Webhook, configured
+from bot.channels.connect import LiveTexts, Webhook, configured
+from bot.cli.terminal import Progress
 from bot.config import Config
 from bot.telemetry import set_up_logs
-from bot.terminal import Progress
 from bot.web.server import Server, build_server, page_texts
 
 log = structlog.get_logger(__name__)

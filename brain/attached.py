@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from brain.compose import Composed
 from brain.messages import Attachment, Message
+from brain.prompt.compose import Composed
 
 MOST_PICTURES: Final = 4
 """Pictures that a model is shown in a turn, the latest ones."""

@@ -12,16 +12,14 @@ from datetime import datetime
 from typing import Protocol
 
 from brain import attached, followup, keyboard, quoted
-from brain.budget import Budget, Calibration
 from brain.clock import CompanyClock
 from brain.emotion import EmotionHead, Vector
 from brain.errors import Busy, ModelError, PromptError
+from brain.exceptions.matrix import ANGRY_TURNS, NOTHING, REPEATS, Verdict
 from brain.generate import Writer
 from brain.intent import Intents
 from brain.knowledge.library import Library
 from brain.knowledge.retrieve import Found
-from brain.llm import Model
-from brain.matrix import ANGRY_TURNS, NOTHING, REPEATS, Verdict
 from brain.memory import Session
 from brain.messages import (
     Address,
@@ -36,7 +34,9 @@ from brain.messages import (
     Turn,
     new_id,
 )
-from brain.prompts import Prompts
+from brain.model.llm import Model
+from brain.prompt.budget import Budget, Calibration
+from brain.prompt.prompts import Prompts
 from brain.situation import SERVED, detect_language, felt, read_situation
 
 log = logging.getLogger(__name__)

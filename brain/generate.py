@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from brain.compose import Composed
-from brain.grounds import Grounds
-from brain.guard import Guard, Violation
-from brain.llm import Completion, Model
+from brain.guard.grounds import Grounds
+from brain.guard.guard import Guard, Violation
 from brain.messages import Draft
-from brain.prompts import Prompts
+from brain.model.llm import Completion, Model
+from brain.prompt.compose import Composed
+from brain.prompt.prompts import Prompts
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from brain.messages import Confidence, Passage, Source
-from brain.prompts import Prompts
+from brain.prompt.prompts import Prompts
 
 NAMED = 3
 """Documents named under a reply at most."""

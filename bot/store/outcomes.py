@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, func
 from bot.store.database import Database
 from bot.store.stats import NO_ANSWER
 from bot.store.tables import feedback, turns
-from brain.adjustments import Rate
+from brain.prompt.adjustments import Rate
 
 PAUSE = timedelta(hours=2)
 """Silence after which a conversation is over; what comes later is another one."""

@@ -15,7 +15,7 @@ from bot.store.records import dump, load
 from bot.store.tables import insert, prompt_log, prompt_sets
 from brain.errors import PromptError
 from brain.facts import suggest
-from brain.variants import PromptFiles
+from brain.prompt.variants import PromptFiles
 
 Kind = Literal["found", "chosen", "back", "on", "off"]
 """found: the folder's set, as it was at a start or reload; chosen, back: a person's choice of a set,

@@ -27,7 +27,7 @@ from brain.errors import Busy
 from brain.facts import Facts
 from brain.memory import Session
 from brain.messages import Address, Draft, Message, Receipt, Reply, ReplyKind, Turn, new_id
-from brain.prompts import Prompts
+from brain.prompt.prompts import Prompts
 
 TEXT = "주문한 노트북 배송이 언제 오는지 알 수 있을까요?"
 """A message that reads as finished."""

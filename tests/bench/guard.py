@@ -21,17 +21,17 @@ from typing import Any, cast
 
 import yaml
 
-from brain.budget import Budget
-from brain.compose import Composed
 from brain.facts import Facts
 from brain.generate import Writer, Written
-from brain.grounds import Grounds
-from brain.guard import Guard
-from brain.llm import Completion, Model
+from brain.guard.grounds import Grounds
+from brain.guard.guard import Guard
 from brain.memory import Session
 from brain.messages import Address, Situation
-from brain.prompts import Prompts
-from brain.stream import Writing
+from brain.model.llm import Completion, Model
+from brain.model.stream import Writing
+from brain.prompt.budget import Budget
+from brain.prompt.compose import Composed
+from brain.prompt.prompts import Prompts
 from tests.bench.wrong_answers import (
     ANYWHERE,
     COMPETITORS,

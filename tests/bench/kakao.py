@@ -29,7 +29,7 @@ from echo import EchoBrain, Verdict, log_to, percentile, prompts, running
 from adapters.kakao.calls import Budget
 from adapters.kakao.channel import PATH, Kakao
 from adapters.kakao.skill import Texts
-from bot.channels import ParkedReplies
+from bot.channels.connect import ParkedReplies
 from brain.errors import ModelUnavailable, StoreError
 from brain.memory import Session
 from brain.messages import Address, Event, Message, Receipt, Reply, Turn

@@ -27,9 +27,9 @@ import aiohttp
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from brain.budget import Budget, Calibration  # noqa: E402
-from brain.compose import LEAST_REPLY, Composed  # noqa: E402
 from brain.errors import PromptError  # noqa: E402
+from brain.prompt.budget import Budget, Calibration  # noqa: E402
+from brain.prompt.compose import LEAST_REPLY, Composed  # noqa: E402
 from tests.bench.scripted import FILLERS, REPLY_TOKENS, Conversation  # noqa: E402
 from tests.live import llama_server  # noqa: E402
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import get_args
 from zoneinfo import ZoneInfo
 
-from brain.budget import Budget
-from brain.compose import Composed
 from brain.facts import Facts
 from brain.memory import Session
 from brain.messages import Address, EmotionLabel, Message, Passage, Reply, Situation, Turn
-from brain.prompts import Prompts
+from brain.prompt.budget import Budget
+from brain.prompt.compose import Composed
+from brain.prompt.prompts import Prompts
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = Prompts.load(ROOT / "prompts", Facts.load(ROOT / "kb" / "company.yaml"))

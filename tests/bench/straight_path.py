@@ -18,11 +18,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 MODULES = (
-    "bot.cli",
+    "bot.cli.main",
     "bot.store.store",
     "brain.knowledge.library",
-    "brain.prompts",
-    "brain.llm",
+    "brain.prompt.prompts",
+    "brain.model.llm",
     "bot.app",
     "bot.serve",
     "chromadb",

@@ -1,4 +1,4 @@
-"""Trains `brain/hunch.npz`: which exception a message is about where no pattern shows.
+"""Trains `brain/exceptions/hunch.npz`: which exception a message is about where no pattern shows.
 
     python -m tests.bench.train_exceptions [--write]
 
@@ -17,12 +17,12 @@ from scipy.sparse import csr_matrix, hstack
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, cross_val_predict
 
-from brain.hunch import BESIDES, COLUMNS, SURE, columns
+from brain.exceptions.hunch import BESIDES, COLUMNS, SURE, columns
 from brain.knowledge.embed import open_embedder
 from brain.redaction import redact
 
 HERE = Path(__file__).parent
-WEIGHTS = HERE.parents[1] / "brain/hunch.npz"
+WEIGHTS = HERE.parents[1] / "brain/exceptions/hunch.npz"
 HANDLERS = {"medical_disclaimer": "legal_disclaimer.medical"}
 LEFT_TO_PATTERNS = ("language_barrier", "invalid_input")
 STRENGTH = 100.0

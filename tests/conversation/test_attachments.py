@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.channels import configured
+from bot.channels.connect import configured
 from brain.messages import Attachment
 from tests.conversation.conftest import Run, Sangdam
 from tests.wire.ollama_server import OllamaServer, Script

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.channels import configured
+from bot.channels.connect import configured
 from tests.conversation.conftest import Run, Sangdam
 from tests.wire.discord_channel import EDITS, POSTS, served
 from tests.wire.discord_gateway import ALICE, BOB, CHANNEL, DM, TOKEN

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from adapters.http.channel import PATH, Http
 from adapters.http.wire import encoded, signed
-from bot.channels import configured
+from bot.channels.connect import configured
 from brain.messages import Address, Receipt, Reply
 from tests.conversation.conftest import Run, Sangdam
 

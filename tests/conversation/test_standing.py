@@ -7,7 +7,7 @@ import pytest
 from bot.config import packaged
 from brain.facts import Facts
 from brain.intent import Intents
-from brain.prompts import Prompts
+from brain.prompt.prompts import Prompts
 
 INTENTS = Intents.load(packaged("prompts") / "intents.yaml")
 

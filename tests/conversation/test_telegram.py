@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.channels import configured
+from bot.channels.connect import configured
 from bot.commands import COMMANDS
 from bot.serve import open_web
 from tests.conversation.conftest import Run, Sangdam

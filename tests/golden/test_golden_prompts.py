@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from brain.budget import Budget
 from brain.facts import Facts
 from brain.memory import Exchange, Session
 from brain.messages import Address, Passage, Situation
-from brain.prompts import Prompts
+from brain.prompt.budget import Budget
+from brain.prompt.prompts import Prompts
 
 HERE = Path(__file__).parent
 SEOUL = ZoneInfo("Asia/Seoul")

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import httpx
 import pytest
 
-from brain.llm import Model, Timeouts
+from brain.model.llm import Model, Timeouts
 from tests.live import llama_server
 
 pytestmark = [

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from brain.adjustments import Adjustment, Adjustments, Rate
-from brain.budget import Budget
 from brain.errors import PromptError
 from brain.facts import Facts
 from brain.memory import Session
 from brain.messages import Address, Situation
-from brain.prompts import Prompts
+from brain.prompt.adjustments import Adjustment, Adjustments, Rate
+from brain.prompt.budget import Budget
+from brain.prompt.prompts import Prompts
 
 SHIPPED = Path(__file__).parents[2] / "prompts"
 FACTS = Facts({"name": "가나상점", "policies": {"delivery_fee": 3000, "free_delivery_from": 30000}})

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.budget import MARGIN, PER_MESSAGE, Budget, Calibration, compression, weigh
 from brain.errors import ConfigError
+from brain.prompt.budget import MARGIN, PER_MESSAGE, Budget, Calibration, compression, weigh
 
 
 def test_shares_are_those_of_the_window() -> None:

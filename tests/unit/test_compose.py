@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brain.budget import Budget
-from brain.compose import LEAST_REPLY, Composed
 from brain.errors import PromptError
 from brain.facts import Facts
 from brain.memory import Session
 from brain.messages import Address, Message, Passage, Reply, Situation, Turn
-from brain.prompts import Prompts
+from brain.prompt.budget import Budget
+from brain.prompt.compose import LEAST_REPLY, Composed
+from brain.prompt.prompts import Prompts
 
 SHIPPED = Path(__file__).parents[2] / "prompts"
 FACTS = Facts({"name": "가나상점", "policies": {"return_days": 14}, "floors": "1층, 2층"})

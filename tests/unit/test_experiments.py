@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bot.experiments import between_sets, in_experiment
-from bot.prompt_report import comparison_document, comparison_lines
-from bot.significance import interval, rates_differ, times_differ
+from bot.prompts.experiments import between_sets, in_experiment
+from bot.prompts.report import comparison_document, comparison_lines
+from bot.prompts.significance import interval, rates_differ, times_differ
 from bot.store.outcomes import Outcome
-from brain.adjustments import Rate
-from brain.variants import Experiment, Variant
+from brain.prompt.adjustments import Rate
+from brain.prompt.variants import Experiment, Variant
 
 
 def side(variant: str, n: int, share: float, **changes: Any) -> Outcome:

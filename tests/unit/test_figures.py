@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from brain.grounds import Grounds
+from brain.guard.grounds import Grounds
 
 KNOWN = Grounds(
     (

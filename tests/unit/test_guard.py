@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from brain.errors import PromptError
 from brain.facts import Facts
-from brain.grounds import Grounds
-from brain.guard import Guard, Violation
-from brain.politeness import polite
-from brain.prompts import Prompts
-from brain.terms import Terms
+from brain.guard.grounds import Grounds
+from brain.guard.guard import Guard, Violation
+from brain.guard.politeness import polite
+from brain.guard.terms import Terms
+from brain.prompt.prompts import Prompts
 
 SHIPPED = Path(__file__).parents[2] / "prompts"
 FACTS = Facts(

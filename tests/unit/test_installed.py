@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from brain import installed
+from brain.model import installed
 
 GB = 10**9
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from bot.config import packaged
-from brain.detect import Detector
 from brain.errors import PromptError
+from brain.exceptions.detect import Detector
+from brain.exceptions.matrix import NOTHING, Matrix
+from brain.exceptions.matrix_file import HANDLERS
 from brain.facts import Facts
-from brain.matrix import NOTHING, Matrix
-from brain.matrix_file import HANDLERS
 from brain.messages import Situation
 
 FACTS = Facts(

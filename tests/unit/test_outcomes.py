@@ -12,14 +12,14 @@ from alembic import command
 from alembic.config import Config as Alembic
 from sqlalchemy import create_engine, text
 
-from bot.adjusting import Adjuster
+from bot.prompts.adjusting import Adjuster
 from bot.store.outcomes import Outcome, outcomes
 from bot.store.prompt_history import PromptHistory
 from bot.store.records import dump
 from bot.store.store import Store
-from brain.adjustments import Adjustment, Adjustments, Rate
 from brain.memory import Session
 from brain.messages import Action, Address, Message, Reply, Situation, Turn
+from brain.prompt.adjustments import Adjustment, Adjustments, Rate
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MORNING = NOW - timedelta(hours=12)

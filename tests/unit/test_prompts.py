@@ -10,9 +10,9 @@ import pytest
 from brain.errors import ConfigError, PromptError
 from brain.facts import Facts
 from brain.messages import Situation
-from brain.phrases import SLOTS
-from brain.prompt_files import Reader
-from brain.prompts import Prompts
+from brain.prompt.files import Reader
+from brain.prompt.phrases import SLOTS
+from brain.prompt.prompts import Prompts
 
 SHIPPED = Path(__file__).parents[2] / "prompts"
 FACTS = Facts({"name": "가나상점", "policies": {"return_days": 14, "free_delivery_from": 30000}})

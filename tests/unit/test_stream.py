@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.stream import Writing
+from brain.model.stream import Writing
 
 SENTENCE = "구매하신 날부터 14일 이내에 반품하실 수 있습니다."
 

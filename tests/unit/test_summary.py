@@ -9,11 +9,11 @@ import pytest
 
 from bot.store.digests import keep_digest
 from bot.store.store import Store
-from brain.budget import Budget
 from brain.facts import Facts
 from brain.memory import Session
 from brain.messages import Address, Message, Reply, Situation, Turn
-from brain.prompts import Prompts
+from brain.prompt.budget import Budget
+from brain.prompt.prompts import Prompts
 from brain.summary import LINE, LINES, summary_in
 
 PROMPTS = Prompts.load(Path(__file__).parents[2] / "prompts", Facts({"name": "가나상점"}))

@@ -11,11 +11,11 @@ import pytest
 
 from bot.app import prompt_versions, read_prompts
 from bot.config import Config
+from bot.prompts.versions import Versions, in_use, latest_sets
 from bot.store.prompt_history import Entry
 from bot.store.store import Store
-from bot.versions import Versions, in_use, latest_sets
 from brain.errors import PromptError
-from brain.variants import PromptFiles
+from brain.prompt.variants import PromptFiles
 
 SHIPPED = Path(__file__).parents[2] / "prompts"
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from adapters.discord import sending
-from bot.channel_discord import slash_commands
+from bot.channels.discord import slash_commands
 from bot.commands import COMMANDS
 from brain.errors import ConfigError
 from brain.messages import Action, Choice, Draft, Message, Receipt, Source

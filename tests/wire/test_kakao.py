@@ -19,7 +19,7 @@ from adapters.kakao.calls import Budget
 from adapters.kakao.channel import PATH, Kakao
 from adapters.kakao.limits import length
 from adapters.kakao.skill import Texts
-from bot.channels import ParkedReplies, configured
+from bot.channels.connect import ParkedReplies, configured
 from bot.clock import SystemClock
 from bot.commands import Commands
 from bot.config import Config, packaged
@@ -30,7 +30,7 @@ from brain.errors import StoreError
 from brain.facts import Facts
 from brain.memory import Session
 from brain.messages import Action, Address, Choice, Event, Message, Receipt, Reply, Source, Turn
-from brain.prompts import Prompts
+from brain.prompt.prompts import Prompts
 from tests.wire.kakao_server import Platform
 
 TEXTS = Texts(

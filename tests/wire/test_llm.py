@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from brain.breaker import FAILURES
 from brain.errors import ModelBroken, ModelBusy, ModelError, ModelStalled, ModelUnavailable
-from brain.llm import Completion, Model, Timeouts
+from brain.model.breaker import FAILURES
+from brain.model.llm import Completion, Model, Timeouts
 from tests.wire.ollama_server import OllamaServer, Script
 
 ASKED = [
@@ -278,7 +278,7 @@ async def test_a_failing_model_rests_then_one_call_tries(
         await model.generate(ASKED, write=[].append)
     assert len(server.chats) == FAILURES
 
-    monkeypatch.setattr("brain.breaker.REST", 0.0)
+    monkeypatch.setattr("brain.model.breaker.REST", 0.0)
     with pytest.raises(ModelBroken):
         await model.generate(ASKED, write=[].append)
     server.script = Script(reply=ANSWER, first_delay=0.3)

@@ -1,0 +1,1 @@
+"""Versions of the prompts, experiments with them and what came of it."""

@@ -1,0 +1,1 @@
+"""What a reply is held against before a customer sees it."""

@@ -1,0 +1,1 @@
+"""The layers, what is chosen from them for a message, and what fits."""

@@ -1,0 +1,352 @@
+"""Reading the parts of a prompt set strictly from the YAML files under `prompts/`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from brain.errors import PromptError
+from brain.facts import Facts, fields, suggest
+from brain.prompt.adjustments import Adjustments
+from brain.prompt.conditions import conditions
+from brain.prompt.parts import (
+    LEVELS,
+    Example,
+    Frame,
+    Keep,
+    Layer,
+    Module,
+    PromptSet,
+    Rule,
+    Strength,
+)
+from brain.strict import Document, Place
+
+LAYERS = ("identity", "knowledge", "behaviour", "format", "exceptions", "adaptation")
+"""Names of the six layers; their files are `1_identity.yaml` and so on."""
+DYNAMIC = ("now",)
+"""Slots that texts of one turn may use; the static layers may use none."""
+
+Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Texts(_Strict):
+    core: str | None = None
+    standard: str | None = None
+    detailed: str | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> _Texts:
+        if not (self.core or self.standard or self.detailed):
+            raise ValueError("write a text, or one of core, standard, detailed")
+        return self
+
+
+def _levels(value: Any) -> Any:
+    return {"standard": value} if isinstance(value, str) else value
+
+
+Wording = Annotated[_Texts, BeforeValidator(_levels)]
+
+
+class _Rule(_Strict):
+    id: Id
+    priority: Strength
+    text: Wording
+    when: dict[str, Any] = {}
+
+
+class _LayerFile(_Strict):
+    layer: int
+    name: Literal["identity", "knowledge", "behaviour", "format", "exceptions", "adaptation"]
+    title: str
+    rules: list[_Rule]
+
+
+class _Change(_Strict):
+    id: Id
+    layer: int | None = None
+    priority: Strength | None = None
+    text: Wording | None = None
+    when: dict[str, Any] | None = None
+
+
+class _PersonaFile(_Strict):
+    persona: Id
+    extends: str | None = None
+    rules: list[_Change] = []
+
+
+class _ModuleFile(_Strict):
+    module: Id
+    title: str
+    priority: Keep = "P1"
+    when: dict[str, Any]
+    adjustment: Id | None = None
+    rules: list[_Rule]
+
+
+class _ExampleFile(_Strict):
+    example: Id
+    priority: Keep = "P2"
+    when: dict[str, Any]
+    adjustment: Id | None = None
+    customer: str
+    assistant: str
+
+
+class _Strengths(_Strict):
+    MUST: str
+    SHOULD: str
+    MAY: str
+
+
+class _FrameFile(_Strict):
+    reading: str
+    strengths: _Strengths
+    facts: str
+    summary: str
+    situation: str
+    example: str
+    customer: str
+    assistant: str
+    passages: str
+    nothing: str
+    words: str
+    closing: str
+    data_fence: str
+    words_fence: str
+    omitted: str
+    weekdays: Annotated[str, Field(min_length=7, max_length=7)]
+    digest: str = ""
+
+
+class Reader:
+    """Reads the files of a folder into parts, facts put in."""
+
+    def __init__(self, folder: Path, facts: Facts, overlay: Path | None = None) -> None:
+        """Files of `overlay` stand before those of `folder` with the same name."""
+        self._folder = folder
+        self._overlay = overlay
+        self._facts = facts
+        self._adjustments = Adjustments.load(folder)
+        self._worded: set[str] = set()
+        self._switched: set[str] = set()
+
+    def parts(self, persona: str) -> PromptSet:
+        """Everything that the model reads. Raises PromptError with file, line and what to write."""
+        examples = (self.example(path) for path in self.files("examples"))
+        layers = self.layers(persona)
+        parts = PromptSet(
+            layers=layers,
+            modules=tuple(self.module(path) for path in self.files("modules")),
+            examples=tuple(example for example in examples if example),
+            adjustments=self._adjustments,
+            frame=self.frame(self._folder / "frame.yaml"),
+            facts=tuple(self._facts.lines(without=self._worded)),
+        )
+        self._adjustments.check_used(self._folder, self._switched)
+        return parts
+
+    def files(self, kind: str) -> list[Path]:
+        """The YAML files of a subfolder, in order."""
+        found = {path.name: path for path in (self._folder / kind).glob("*.yaml")}
+        if self._overlay:
+            found |= {path.name: path for path in (self._overlay / kind).glob("*.yaml")}
+        return [found[name] for name in sorted(found)]
+
+    def _path(self, kind: str, name: str) -> Path:
+        own = self._overlay / kind / name if self._overlay else None
+        return own if own and own.is_file() else self._folder / kind / name
+
+    def layers(self, persona: str) -> tuple[Layer, ...]:
+        """The six layers as `persona` changes them."""
+        expected = {f"{number}_{name}.yaml" for number, name in enumerate(LAYERS, 1)}
+        for path in self.files("layers"):
+            if path.name not in expected:
+                hint = suggest(path.name, sorted(expected))
+                raise PromptError(f"{path}: no such layer; {hint}")
+        rules: dict[tuple[int, str], tuple[_Rule, Document, Place]] = {}
+        titles: dict[int, str] = {}
+        for number, name in enumerate(LAYERS, 1):
+            document = Document(self._path("layers", f"{number}_{name}.yaml"), error=PromptError)
+            file = document.parse(_LayerFile)
+            if (file.layer, file.name) != (number, name):
+                raise document.fault(("layer",), f"this file is layer {number}, {name}")
+            titles[number] = file.title
+            document.check_distinct(("rules",), [rule.id for rule in file.rules], "id")
+            for at, rule in enumerate(file.rules):
+                rules[number, rule.id] = (rule, document, ("rules", at))
+        for document, changes in self._ancestry(persona):
+            for at, change in enumerate(changes):
+                place: Place = ("rules", at)
+                number, rule = self._changed(change, rules, document, place)
+                rules[number, rule.id] = (rule, document, place)
+        return tuple(
+            Layer(
+                number=number,
+                name=name,
+                title=titles[number],
+                rules=self._rules(
+                    (entry for (layer, _), entry in rules.items() if layer == number),
+                    dynamic=number == len(LAYERS),
+                ),
+            )
+            for number, name in enumerate(LAYERS, 1)
+        )
+
+    def _ancestry(self, persona: str) -> list[tuple[Document, list[_Change]]]:
+        """The personas that `persona` extends, the most general first, and itself."""
+        names = [path.stem for path in self.files("personas")]
+        if persona not in names:
+            raise PromptError(
+                f"{self._folder / 'personas'}: unknown persona {persona!r}; "
+                + suggest(persona, names)
+            )
+        line: list[tuple[Document, list[_Change]]] = []
+        seen: list[str] = []
+        following: str | None = persona
+        while following:
+            document = Document(self._path("personas", f"{following}.yaml"), error=PromptError)
+            file = document.parse(_PersonaFile)
+            if file.persona != following:
+                raise document.fault(("persona",), f"this file is the persona {following!r}")
+            document.check_distinct(("rules",), [change.id for change in file.rules], "id")
+            line.insert(0, (document, file.rules))
+            seen.append(following)
+            following = file.extends
+            if following and (following not in names or following in seen):
+                what = "extends itself" if following in seen else f"unknown persona {following!r}"
+                others = [name for name in names if name not in seen]
+                raise document.fault(("extends",), f"{what}; {suggest(following, others)}")
+        return line
+
+    def _changed(
+        self,
+        change: _Change,
+        rules: Mapping[tuple[int, str], tuple[_Rule, Document, Place]],
+        document: Document,
+        place: Place,
+    ) -> tuple[int, _Rule]:
+        """The rule that a persona adds or overrides, and its layer."""
+        homes = [number for number, name in rules if name == change.id]
+        number = change.layer or (homes[0] if homes else 0)
+        if number == 1:
+            raise document.fault(place, f"rule {change.id!r}: layer 1 cannot be changed")
+        if number == 0:
+            known = [name for layer, name in rules if layer > 1]
+            raise document.fault(
+                place,
+                f"rule {change.id!r} is new: it needs a layer from 2 to 6, or "
+                + suggest(change.id, known),
+            )
+        if not 2 <= number <= len(LAYERS):
+            raise document.fault((*place, "layer"), f"there is no layer {number}")
+        given = {
+            name: value
+            for name in ("priority", "text", "when")
+            if (value := getattr(change, name)) is not None
+        }
+        if (number, change.id) in rules:
+            return number, rules[number, change.id][0].model_copy(update=given)
+        for name in ("priority", "text"):
+            if name not in given:
+                raise document.fault(place, f"the new rule {change.id!r} needs {name!r}")
+        return number, _Rule.model_construct(id=change.id, **{"when": {}, **given})
+
+    def module(self, path: Path) -> Module:
+        """The module in `path`."""
+        document = Document(path, error=PromptError)
+        file = document.parse(_ModuleFile)
+        document.check_distinct(("rules",), [rule.id for rule in file.rules], "id")
+        entries = ((rule, document, ("rules", at)) for at, rule in enumerate(file.rules))
+        return Module(
+            name=file.module,
+            title=file.title,
+            priority=file.priority,
+            when=conditions(document, ("when",), file.when),
+            rules=self._rules(entries, dynamic=True),
+            adjustment=self._adjustment(document, file.adjustment),
+        )
+
+    def example(self, path: Path) -> Example | None:
+        """The example in `path`; None if it needs facts that are not known."""
+        document = Document(path, error=PromptError)
+        file = document.parse(_ExampleFile)
+        when = conditions(document, ("when",), file.when)
+        customer = self._fill(document, ("customer",), file.customer, DYNAMIC)
+        assistant = self._fill(document, ("assistant",), file.assistant, DYNAMIC)
+        if customer is None or assistant is None:
+            return None
+        return Example(
+            name=file.example,
+            priority=file.priority,
+            when=when,
+            customer=customer,
+            assistant=assistant,
+            adjustment=self._adjustment(document, file.adjustment),
+        )
+
+    def _adjustment(self, document: Document, name: str | None) -> str:
+        if name and name not in self._adjustments.names:
+            near = suggest(name, self._adjustments.names)
+            raise document.fault(("adjustment",), f"unknown adjustment {name!r}; {near}")
+        self._switched.add(name or "")
+        return name or ""
+
+    def frame(self, path: Path) -> Frame:
+        """The words between the parts."""
+        file = Document(path, error=PromptError).parse(_FrameFile)
+        words = file.model_dump(exclude={"strengths"})
+        strengths = file.strengths
+        return Frame(
+            **words,
+            strengths={
+                "MUST": strengths.MUST,
+                "SHOULD": strengths.SHOULD,
+                "MAY": strengths.MAY,
+            },
+        )
+
+    def _rules(
+        self, entries: Iterable[tuple[_Rule, Document, Place]], *, dynamic: bool
+    ) -> tuple[Rule, ...]:
+        """The rules whose facts are known; only `dynamic` ones may depend on the situation."""
+        ready: list[Rule] = []
+        for rule, document, place in entries:
+            if rule.when and not dynamic:
+                raise document.fault(
+                    (*place, "when"),
+                    f"rule {rule.id!r}: only layer 6, modules and examples may have 'when'; "
+                    "layers 1 to 5 are the same for everybody",
+                )
+            texts = {}
+            slots = DYNAMIC if dynamic else ()
+            for level in LEVELS:
+                text = getattr(rule.text, level)
+                if text is None:
+                    continue
+                filled = self._fill(document, (*place, "text", level), text, slots)
+                if filled is not None:
+                    if not dynamic:
+                        self._worded |= {field for _, field in fields(text)}
+                    texts[level] = filled if dynamic else filled.format_map({})
+            if texts:
+                when = conditions(document, (*place, "when"), rule.when)
+                ready.append(Rule(id=rule.id, priority=rule.priority, texts=texts, when=when))
+        return tuple(ready)
+
+    def _fill(
+        self, document: Document, place: Place, text: str, slots: Collection[str]
+    ) -> str | None:
+        try:
+            return self._facts.fill(text.strip(), slots)
+        except ValueError as wrong:
+            raise document.fault(place, str(wrong)) from None

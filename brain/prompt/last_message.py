@@ -1,0 +1,207 @@
+"""The last message of a prompt: what was chosen for this turn, the passages, the customer's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from brain.messages import Passage, Situation
+from brain.prompt.budget import Budget, Compression, compression
+from brain.prompt.conditions import holds
+from brain.prompt.parts import Example, Frame, Keep, Module, PromptSet, Strength
+
+EXAMPLES = 2
+"""Few-shot examples in one prompt at most."""
+SHORTEST_PASSAGE = 80
+"""Tokens below which a passage is not worth cutting down to."""
+
+TEMPLATE_TOKENS = (
+    r"<[|｜][^<>\n]{0,40}[|｜]>|\[\|[^\[\]\n]{0,40}\|\]|\[/?INST\]|</?SYS>|\[gMASK\]"
+    r"|</?(?:start_of_turn|end_of_turn|im_start|im_end|bos|eos|pad|unk|sop|eop|s|unused\d{1,4}"
+    r"|system|user|assistant|think|thinking|tool_call|tool_response)\s{0,3}/?>"
+)
+_HARMLESS = str.maketrans("<>[]|｜", "‹›［］¦¦")
+
+
+class Defuser:
+    """Takes out of texts what a chat template or our fences would take for a border."""
+
+    def __init__(self, frame: Frame) -> None:
+        fences = "|".join(re.escape(name) for name in (frame.data_fence, frame.words_fence))
+        self._forged = re.compile(
+            rf"{TEMPLATE_TOKENS}|</?\s{{0,3}}(?:{fences})[^<>\n]{{0,40}}>?", re.IGNORECASE
+        )
+
+    def __call__(self, text: str) -> str:
+        """`text` with the brackets of every such border replaced by look-alikes."""
+        return self._forged.sub(lambda found: found[0].translate(_HARMLESS), text)
+
+
+class Room:
+    """What is left of the budget while the last message is filled."""
+
+    def __init__(self, budget: Budget, left: int) -> None:
+        self.budget = budget
+        self.left = left
+        """Tokens."""
+        self.used: dict[str, int] = {}
+        """Tokens by part."""
+        self.dropped: list[str] = []
+        """Names of what did not fit."""
+
+    def place(self, part: str, name: str, *wordings: str, extra: int = 0) -> str:
+        """The first of `wordings` that fits with `extra` tokens around it; empty if none does."""
+        for text in wordings:
+            cost = self.budget.count(f"{text}\n\n") + extra
+            if cost <= self.left:
+                self.left -= cost
+                self.used[part] = self.used.get(part, 0) + cost
+                return text
+        self.dropped.append(name)
+        return ""
+
+
+class LastMessage:
+    """The last message: what was chosen for this turn, then passages and words, both fenced."""
+
+    def __init__(
+        self,
+        parts: PromptSet,
+        defuse: Defuser,
+        *,
+        situation: Situation,
+        now: datetime,
+        marker: str,
+        level: Compression,
+        adjusted: Collection[str] = (),
+        bare: bool = False,
+    ) -> None:
+        """`level` is that of the rules that are said in any case; `marker` closes the fences.
+
+        A `bare` message does without layer 6.
+        """
+        self._parts = parts
+        self._adjusted = ("", *adjusted)
+        self._defuse = defuse
+        self._situation = situation
+        self._marker = marker
+        self._now = f"{now:%Y-%m-%d}({parts.frame.weekdays[now.weekday()]}) {now:%H:%M}"
+        rules = [rule for rule in parts.layers[-1].rules if holds(rule.when, situation)]
+        self._rules = [] if bare else rules
+        self.dropped = [f"adaptation.{rule.id}" for rule in rules] if bare else []
+        """Names of the rules that a bare message does without."""
+        self._texts = {
+            rule.id: self._render(rule.text(level))
+            for rule in self._rules
+            if rule.priority == "MUST"
+        }
+        self._modules: list[str] = []
+        self._examples: list[str] = []
+        self._passages: list[str] = []
+        self.names = [f"adaptation.{name}" for name in self._texts]
+        """Names of the parts in it."""
+
+    def fill(self, room: Room, passages: Sequence[Passage]) -> tuple[Passage, ...]:
+        """Add what fits, the most important first; gives the passages that did."""
+        level = compression(room.left)
+        included = self._place_passages(room, passages[:1])
+        self._place_guides(room, level, ("P1",))
+        self._place_rules(room, level, "SHOULD")
+        included += self._place_passages(room, passages[1:])
+        self._place_guides(room, level, ("P2", "P3"))
+        self._place_rules(room, level, "MAY")
+        return tuple(included)
+
+    def text(self, words: str) -> str:
+        """The message around `words`."""
+        frame = self._parts.frame
+        rules = [self._texts[rule.id] for rule in self._rules if rule.id in self._texts]
+        blocks = [
+            "\n".join([f"[{frame.situation}]", *(f"- {text}" for text in rules)]) if rules else "",
+            *self._modules,
+            *self._examples,
+            self._fenced(frame.passages, frame.data_fence, "\n\n".join(self._passages))
+            if self._passages
+            else frame.nothing,
+            self._fenced(frame.words, frame.words_fence, words),
+            frame.closing,
+        ]
+        return "\n\n".join(block for block in blocks if block)
+
+    def _fenced(self, heading: str, name: str, inside: str) -> str:
+        return f"{heading}\n<{name} {self._marker}>\n{inside}\n</{name} {self._marker}>"
+
+    def _render(self, text: str) -> str:
+        return text.format_map({"now": self._now})
+
+    def _place_rules(self, room: Room, level: Compression, strength: Strength) -> None:
+        for rule in self._rules:
+            if rule.priority != strength:
+                continue
+            name = f"adaptation.{rule.id}"
+            wordings = (f"- {self._render(rule.text(at))}" for at in (level, "core"))
+            if text := room.place("situation", name, *wordings):
+                self._texts[rule.id] = text.removeprefix("- ")
+                self.names.append(name)
+
+    def _place_guides(self, room: Room, level: Compression, keeps: Sequence[Keep]) -> None:
+        for keep in keeps:
+            for module in self._parts.modules:
+                if module.priority == keep and self._wanted(module):
+                    name = f"module:{module.name}"
+                    wordings = (self._module(module, at) for at in (level, "core"))
+                    if text := room.place("modules", name, *wordings):
+                        self._modules.append(text)
+                        self.names.append(name)
+            for example in self._parts.examples:
+                if len(self._examples) == EXAMPLES:
+                    break
+                if example.priority == keep and self._wanted(example):
+                    name = f"example:{example.name}"
+                    if text := room.place("examples", name, self._example(example)):
+                        self._examples.append(text)
+                        self.names.append(name)
+
+    def _wanted(self, part: Module | Example) -> bool:
+        return part.adjustment in self._adjusted and holds(part.when, self._situation)
+
+    def _module(self, module: Module, level: Compression) -> str:
+        lines = [
+            f"- {self._render(rule.text(level))}"
+            for rule in module.rules
+            if holds(rule.when, self._situation)
+        ]
+        return "\n".join([f"[{module.title}]", *lines])
+
+    def _example(self, example: Example) -> str:
+        frame = self._parts.frame
+        return (
+            f"[{frame.example}]\n{frame.customer}: {self._render(example.customer)}\n"
+            f"{frame.assistant}: {self._render(example.assistant)}"
+        )
+
+    def _place_passages(self, room: Room, passages: Sequence[Passage]) -> list[Passage]:
+        return [passage for passage in passages if self._place_passage(room, passage)]
+
+    def _place_passage(self, room: Room, passage: Passage) -> bool:
+        """Whether it fits whole, or at least what matched best, or as the first one, cut."""
+        frame, budget = self._parts.frame, room.budget
+        heading = f"({passage.document} · {passage.heading})"
+        wordings = [
+            self._defuse(f"{heading}\n{text.strip()}")
+            for text in (passage.text, passage.best)
+            if text
+        ]
+        # The heading of the passages and their fence come with the first one.
+        fence = self._fenced(frame.passages, frame.data_fence, "\n\n")
+        extra = 0 if self._passages else budget.count(fence)
+        share = min(room.left, budget.knowledge - room.used.get("passages", 0)) - extra
+        if not self._passages and share >= SHORTEST_PASSAGE:
+            wordings.append(budget.shorten(f"{wordings[0]}\n\n", share, frame.omitted).rstrip())
+        fitting = [text for text in wordings if budget.count(f"{text}\n\n") <= share]
+        text = room.place("passages", f"passage:{passage.document}", *fitting, extra=extra)
+        if text:
+            self._passages.append(text)
+            self.names.append(f"passage:{passage.document}")
+        return bool(text)

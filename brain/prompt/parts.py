@@ -1,0 +1,145 @@
+"""What prompts are made of: rules, layers, modules, examples and the words between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from brain.prompt.adjustments import Adjustments
+from brain.prompt.budget import Compression
+from brain.prompt.conditions import Condition
+
+Strength = Literal["MUST", "SHOULD", "MAY"]
+Keep = Literal["P1", "P2", "P3"]
+STRENGTHS: tuple[Strength, ...] = ("MUST", "SHOULD", "MAY")
+LEVELS: tuple[Compression, ...] = ("core", "standard", "detailed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One instruction to the model."""
+
+    id: str
+    """Unique within its layer or module."""
+    priority: Strength
+    """MUST stays when others go for want of room."""
+    texts: Mapping[Compression, str]
+    """Its wordings, at least one."""
+    when: tuple[Condition, ...] = ()
+    """All must hold; empty: always."""
+
+    def text(self, level: Compression) -> str:
+        """The wording at `level`, else the next shorter one, else the shortest there is."""
+        for candidate in reversed(LEVELS[: LEVELS.index(level) + 1]):
+            if candidate in self.texts:
+                return self.texts[candidate]
+        return next(self.texts[candidate] for candidate in LEVELS if candidate in self.texts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One of the six layers."""
+
+    number: int
+    """1 never changes ... 6 changes all the time."""
+    name: str
+    """identity, knowledge, behaviour, format, exceptions, adaptation."""
+    title: str
+    """Heading in the prompt."""
+    rules: tuple[Rule, ...]
+    """In the order of the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """A guide for one kind of request."""
+
+    name: str
+    """As in the file."""
+    title: str
+    """Heading in the prompt."""
+    priority: Keep
+    """P1 goes last when there is no room, P3 first."""
+    when: tuple[Condition, ...]
+    """When it is wanted."""
+    rules: tuple[Rule, ...]
+    """In the order of the file."""
+    adjustment: str = ""
+    """The adjustment that must be on for it; empty: always."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A question and a model answer."""
+
+    name: str
+    """As in the file."""
+    priority: Keep
+    """P1 goes last when there is no room, P3 first."""
+    when: tuple[Condition, ...]
+    """When it is wanted."""
+    customer: str
+    """What the customer says."""
+    assistant: str
+    """How it is answered."""
+    adjustment: str = ""
+    """The adjustment that must be on for it; empty: always."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """The words between the parts."""
+
+    reading: str
+    """How the rules are to be read."""
+    strengths: Mapping[Strength, str]
+    """Words for MUST, SHOULD and MAY."""
+    facts: str
+    """Heading of the company's facts."""
+    summary: str
+    """Heading of what left the window."""
+    situation: str
+    """Heading of layer 6."""
+    example: str
+    """Heading of an example."""
+    customer: str
+    """Who speaks in examples: the customer."""
+    assistant: str
+    """Who speaks in examples: the assistant."""
+    passages: str
+    """What the passages are, and that they are no instructions."""
+    nothing: str
+    """Said instead when there are none."""
+    words: str
+    """What the customer's words are, and that they are no rules."""
+    closing: str
+    """Last line: what to do now."""
+    data_fence: str
+    """Name of the fence around passages."""
+    words_fence: str
+    """Name of the fence around the customer's words."""
+    weekdays: str
+    """Names of the days from Monday on, one character each."""
+    omitted: str
+    """Stands for the middle of a text that is too long; `{n}` is the number of characters."""
+    digest: str = ""
+    """Asks the model to sum up the conversation so far; empty: it is never asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptSet:
+    """Everything under `prompts/` that the model reads, facts put in."""
+
+    layers: tuple[Layer, ...]
+    """The six, in order."""
+    modules: tuple[Module, ...]
+    """Conditional guides."""
+    examples: tuple[Example, ...]
+    """Few-shot examples."""
+    adjustments: Adjustments
+    """What measured values switch on and off."""
+    frame: Frame
+    """The words between."""
+    facts: tuple[str, ...]
+    """The facts that no rule words, `path: value`, the ones that the product uses first."""
