@@ -19,28 +19,26 @@ from bot.commands import Commands
 from bot.config import Config
 from bot.files import Files
 from bot.gateway import Gateway, Milestone, Observer
+from bot.knowledge import knowledge_gaps, library, model_of, second_look, wording
 from bot.maintenance import Maintenance
 from bot.prompts.desk import PromptDesk
 from bot.prompts.versions import Versions
 from bot.store.prompt_history import PromptHistory
 from bot.store.store import Store
-from bot.store.unmet import unmet
 from bot.supervise import Supervisor
 from bot.telemetry import log_turn
 from bot.turns import Patience
+from brain.aide import Wording
 from brain.clock import CompanyClock
 from brain.core import Brain
 from brain.emotion import EmotionHead
-from brain.errors import KnowledgeError, SangdamError
+from brain.errors import SangdamError
 from brain.facts import Facts
 from brain.intent import Intents
 from brain.knowledge.embed import Vector, open_embedder
-from brain.knowledge.gaps import Gaps
-from brain.knowledge.library import Library
 from brain.knowledge.reports import Report
 from brain.knowledge.thesaurus import Thesaurus
 from brain.knowledge.watch import Watch
-from brain.model.llm import Model, Timeouts
 from brain.prompt.budget import Budget
 from brain.prompt.prompts import Prompts
 from brain.summary import Background
@@ -61,8 +59,6 @@ NOTICE_SECONDS = 5.0
 """Between two looks whether the command line chose another prompt set."""
 ADJUST_SECONDS = 900.0
 """Between two measurements of what the adjustments of the prompt go by."""
-UNMET = timedelta(days=90)
-"""For so long a question that was not answered counts as a gap."""
 REDELIVERED = timedelta(hours=72)
 """No channel delivers an event again after so long; Telegram keeps them for 24 hours."""
 
@@ -162,13 +158,20 @@ class App:
         await self._adopt(config, prompts, *words)
 
     async def _adopt(
-        self, config: Config, prompts: Prompts, thesaurus: Thesaurus, intents: Intents
+        self,
+        config: Config,
+        prompts: Prompts,
+        thesaurus: Thesaurus,
+        intents: Intents,
+        told: Wording,
     ) -> None:
         await self.versions.found(config)
         prompts.adjusted = self.brain.prompts.adjusted
         self.brain.prompts = prompts
         self.brain.library.words.general = thesaurus
         self.brain.intents = intents
+        if aide := self.brain.second_look.aide:
+            aide.wording = told
 
     def connect(self, adapter: Adapter) -> asyncio.Task[None]:
         """Open a channel; it is started again when it fails. The task ends when the channel is done."""
@@ -209,6 +212,7 @@ class App:
         await self.gateway.drain(self.config.turns.drain)
         await self.background.close()
         await self.brain.model.close()
+        self.brain.second_look.close()
         await self.brain.library.close()
         await self.store.close()
 
@@ -261,10 +265,11 @@ def prompt_versions(config: Config, store: Store, now: Callable[[], datetime]) -
     return Versions(config=config, history=history, now=now, read=read_prompts)
 
 
-def read_words(config: Config) -> tuple[Thesaurus, Intents]:
+def read_words(config: Config) -> tuple[Thesaurus, Intents, Wording]:
     """What questions are understood by. Raises PromptError."""
     folder = config.prompts_folder
-    return Thesaurus.load(folder / "thesaurus.yaml"), Intents.load(folder / "intents.yaml")
+    thesaurus = Thesaurus.load(folder / "thesaurus.yaml")
+    return thesaurus, Intents.load(folder / "intents.yaml"), wording(config)
 
 
 async def build(
@@ -316,29 +321,16 @@ def _brain(
     admission: Admission,
     clock: Clock,
 ) -> Brain:
-    model = config.model
-    limits = model.timeouts
+    model, knowledge = model_of(config), library(config, store, clock)
     return Brain(
-        library=library(config, store, clock),
+        library=knowledge,
         prompts=prompts,
-        model=Model(
-            host=model.host,
-            name=model.name,
-            num_ctx=model.num_ctx,
-            num_predict=model.num_predict,
-            temperature=model.temperature,
-            fallback=model.fallback,
-            timeouts=Timeouts(
-                connect=limits.connect,
-                first_token=limits.first_token,
-                silence=limits.silence,
-                total=limits.total,
-            ),
-        ),
+        model=model,
+        second_look=second_look(config, knowledge, model, admission),
         clock=CompanyClock(config.company.timezone, facts.hours),
         emotions=EmotionHead.bundled(),
         intents=Intents.load(config.prompts_folder / "intents.yaml"),
-        budget=Budget(num_ctx=model.num_ctx, reserve=model.num_predict),
+        budget=Budget(num_ctx=config.model.num_ctx, reserve=config.model.num_predict),
         admission=admission,
         mood=_mood(config),
         language=config.language,
@@ -352,25 +344,3 @@ def _mood(config: Config) -> Callable[[str], Vector] | None:
     if config.knowledge.embedder == "bundled":
         return None
     return open_embedder("bundled", ollama_host="").query
-
-
-def knowledge_gaps(library: Library, store: Store, now: Callable[[], datetime]) -> Gaps:
-    """What customers asked in `store` and the library does not answer."""
-    return Gaps(library=library, asked=lambda: unmet(store.database, since=now() - UNMET))
-
-
-def library(config: Config, store: Store, clock: Clock | None = None) -> Library:
-    """The knowledge of `config`, its vectors kept in `store`; by `clock` documents begin and expire."""
-    folder = config.knowledge_folder
-    now, timezone = (clock or SystemClock()).now, ZoneInfo(config.company.timezone)
-    if not folder.is_dir():
-        raise KnowledgeError(f"knowledge folder {folder} does not exist; set knowledge.folder")
-    return Library(
-        folder=folder,
-        data=config.data,
-        embedder=open_embedder(config.knowledge.embedder, ollama_host=config.model.host),
-        vectors=store,
-        kiwi=config.knowledge.morphemes,
-        thesaurus=Thesaurus.load(config.prompts_folder / "thesaurus.yaml"),
-        today=lambda: now().astimezone(timezone).date(),
-    )

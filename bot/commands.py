@@ -18,7 +18,7 @@ from brain.knowledge.vectors import Progress
 from brain.messages import Draft, Message, Passage, Turn
 
 _COMMAND = re.compile(r"/([^\W\d_][\w-]*)(?:@\w+)?(?:\s|$)")
-LOOKUP = ("question", "also", "after", "language", "day")
+LOOKUP = ("question", "also", "after", "queries", "reranked", "language", "day")
 """Parts of a lookup that have a name in the customer's language; others are keys of metadata."""
 LISTED = 8
 """Documents or questions named by a report in chat."""
@@ -246,7 +246,7 @@ class Commands:
         query = " ".join(call.arguments)
         if not query:
             return self._say("commands.search_usage", call.language)
-        found = await self._brain.library.search(query)
+        found = await self._brain.second_look.search(query)
         return self._say(
             "commands.search",
             call.language,

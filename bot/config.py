@@ -54,6 +54,36 @@ class Knowledge(Section):
         description="Kiwi morphemes in lexical search: better on long texts, 0.3-0.5 GB more memory",
     )
     watch: bool = Field(False, description="reload by itself when a document has changed")
+    rerank: str = Field(
+        "off",
+        description="what ranks passages again: off, model (in doubt), cross-encoder:<model folder>",
+    )
+    queries: int = Field(
+        1,
+        ge=1,
+        le=4,
+        description="wordings of a doubtful question to search; the model adds to one",
+    )
+    follow_ups: Literal["rules", "model"] = Field(
+        "rules", description="what tells what a question leans on; model: in doubt it is asked too"
+    )
+    deadline: float = Field(
+        5.0, gt=0, le=60, description="seconds for those three; then the first search stands"
+    )
+
+    @field_validator("rerank", mode="before")
+    @classmethod
+    def _ranker(cls, name: object) -> object:
+        if name is False:  # what YAML takes `off` for
+            return "off"
+        if name not in ("off", "model") and not re.fullmatch(r"cross-encoder:.+", str(name)):
+            raise ValueError("write off, model or cross-encoder:<model folder>")
+        return name
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether the model is asked beside the answer."""
+        return self.rerank == "model" or self.queries > 1 or self.follow_ups == "model"
 
 
 class PromptFiles(Section):

@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from functools import partial
 
 from brain import attached, followup, keyboard, quoted
+from brain.admission import Admission, Unlimited
+from brain.aide import Asker
 from brain.clock import CompanyClock
 from brain.emotion import EmotionHead, Vector
 from brain.errors import Busy, ModelError, PromptError
@@ -22,11 +23,11 @@ from brain.knowledge.library import Library
 from brain.knowledge.retrieve import Found
 from brain.memory import Session
 from brain.messages import (
-    Address,
     Choice,
     Draft,
     Emotion,
     Message,
+    Passage,
     Reply,
     ReplyKind,
     Situation,
@@ -36,7 +37,9 @@ from brain.messages import (
 )
 from brain.model.llm import Model
 from brain.prompt.budget import Budget, Calibration
+from brain.prompt.compose import Composed
 from brain.prompt.prompts import Prompts
+from brain.second_look import SecondLook
 from brain.situation import SERVED, detect_language, felt, read_situation
 
 log = logging.getLogger(__name__)
@@ -89,22 +92,6 @@ class _Said:
     choices: tuple[Choice, ...] = ()
 
 
-class Admission(Protocol):
-    """Decides how many answers are generated at a time, and who is next."""
-
-    def slot(self, address: Address) -> AbstractAsyncContextManager[None]:
-        """Holds the model for one answer. Raises Busy when too many wait already."""
-        ...
-
-
-class Unlimited:
-    """Everybody at once."""
-
-    def slot(self, address: Address) -> AbstractAsyncContextManager[None]:
-        """See `Admission.slot`."""
-        return nullcontext()
-
-
 class Brain:
     """Answers one turn at a time; holds no conversation, so that many may run at once."""
 
@@ -119,6 +106,7 @@ class Brain:
         intents: Intents,
         budget: Budget,
         admission: Admission | None = None,
+        second_look: SecondLook | None = None,
         mood: Callable[[str], Vector] | None = None,
         language: str = "ko",
         longest: int = 4000,
@@ -134,6 +122,7 @@ class Brain:
         self.intents = intents
         self._budget = budget
         self._admission = admission or Unlimited()
+        self.second_look = second_look or SecondLook(library)
         self.calibration = Calibration()
         self._language = language
         self._longest = longest
@@ -241,11 +230,11 @@ class Brain:
         """Retrieve and read the situation; a reply where no knowledge is needed or none is there."""
         began = time.perf_counter()
         leans_on = followup.before(work.session, work.now, self._about_nothing)
-        found, vector = await followup.look_up(self.library, work.question, leans_on, k=PASSAGES)
+        looked = await followup.look_up(self.library, work.question, leans_on, k=PASSAGES)
         work.lap("retrieve", began)
-        work.found = found
+        work.found = found = looked.found
         began = time.perf_counter()
-        mood = await asyncio.to_thread(self._mood, work.question) if self._mood else vector
+        mood = await asyncio.to_thread(self._mood, work.question) if self._mood else looked.own
         work.situation, work.emotion = read_situation(
             text=work.question,
             vector=mood,
@@ -261,14 +250,24 @@ class Brain:
         work.lap("situation", began)
         if exceptional := self._exceptional(work, mood):
             return exceptional
-        small_talk = self.intents.needs_no_knowledge(work.question)
-        if small_talk:
+        if small_talk := self.intents.needs_no_knowledge(work.question):
             return _Said("answer", self._pleasantry(small_talk, work.situation))
         topic = self.intents.standing(work.question)
         if topic and (text := work.prompts.standing(topic, work.situation.language)):
             more = quoted.sources(found.passages[:1]) if found.related else ()
             return _Said("quoted", text, more)
+        found = await self._look_again(work, looked)
         return None if found.related or work.came.pictures else self._abstain(work)
+
+    async def _look_again(self, work: _Work, looked: followup.Looked) -> Found:
+        """What a second look finds, now that the question is one for the documents."""
+        began = time.perf_counter()
+        compose = partial(self._compose, work, ())
+        asker = Asker(address=work.session.address, compose=compose, budget=self.budget_of)
+        work.found = found = await self.second_look.look(looked, k=PASSAGES, asker=asker)
+        work.situation = replace(work.situation, confidence=found.confidence.level)
+        work.lap("second_look", began)
+        return found
 
     def _about_nothing(self, words: str) -> bool:
         return self.intents.needs_no_knowledge(words) is not None
@@ -316,18 +315,19 @@ class Brain:
         text = quoted.quote(found.passages, found.confidence, self.prompts, work.situation.language)
         return _Said("quoted", text, quoted.sources(found.passages[:1]))
 
-    async def _generate(self, work: _Work, found: Found) -> _Said | None:
-        """The model's words; None where the guard refused them twice."""
-        name = await self.model.find()
-        now = self._clock.local(work.now)
-        composed = work.prompts.compose(
+    def _compose(self, work: _Work, passages: Sequence[Passage], model: str) -> Composed:
+        return work.prompts.compose(
             situation=work.situation,
             session=work.session,
             question=work.came.asked(work.question),
-            passages=found.passages,
-            now=now,
-            budget=self.budget_of(name),
+            passages=passages,
+            now=self._clock.local(work.now),
+            budget=self.budget_of(model),
         )
+
+    async def _generate(self, work: _Work, found: Found) -> _Said | None:
+        """The model's words; None where the guard refused them twice."""
+        composed = self._compose(work, found.passages, await self.model.find())
         work.session, work.layers, work.dropped = (
             composed.session,
             composed.layers,
@@ -340,7 +340,7 @@ class Brain:
             composed=work.came.shown(composed),
             question=work.question,
             language=work.situation.language,
-            now=now,
+            now=self._clock.local(work.now),
             show=work.show,
         )
         async with self._admission.slot(work.session.address):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -68,10 +68,35 @@ def before(session: Session, now: datetime, passes: Callable[[str], bool]) -> Be
     return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """How a question of a conversation was looked up."""
+
+    question: str
+    """The customer's words."""
+    leans_on: Before | None
+    """What they may lean on."""
+    leaning: float
+    """Probability that they do."""
+    found: Found
+    """What was found."""
+    own: Vector
+    """The vector of the question alone."""
+    query: str
+    """The words that were looked up."""
+    vector: Vector
+    """Their vector."""
+
+
 async def look_up(
-    library: Library, question: str, leans_on: Before | None, *, k: int
-) -> tuple[Found, Vector]:
-    """What retrieval finds for a question of a conversation, and the vector of the question alone.
+    library: Library,
+    question: str,
+    leans_on: Before | None,
+    *,
+    k: int,
+    where: Mapping[str, str] | None = None,
+) -> Looked:
+    """What retrieval finds for a question of a conversation.
 
     A question that leans on the last turn is looked up with its words, by a vector between its own
     and that of the question behind the last turn: the more it leans, the nearer to the latter. So
@@ -79,18 +104,28 @@ async def look_up(
     """
     question = meant(question)
     own = await library.embed(question)
-    if leans_on is None:
-        return await library.search(question, vector=own, k=k), own
+    alone = await library.search(question, vector=own, k=k, where=where)
+    leaning = 0.0
+    if leans_on:
+        leaning = leans(question, alone.signals.cosine if alone.signals else 0.0)
+    looked = Looked(
+        question=question,
+        leans_on=leans_on,
+        leaning=leaning,
+        found=alone,
+        own=own,
+        query=question,
+        vector=own,
+    )
+    if leans_on is None or leaning < LEANS:
+        return looked
     asked = meant(leans_on.asked)
-    alone = await library.search(question, vector=own, k=k)
-    leaning = leans(question, alone.signals.cosine if alone.signals else 0.0)
-    if leaning < LEANS:
-        return alone, own
     together = await library.embed(f"{asked} {leans_on.answered[:ANSWER]} {question}")
     between = own + OTHER * leaning * (together - own)
     vector = (between / max(float(np.linalg.norm(between)), 1e-12)).astype(np.float32)
-    found = await library.search(f"{asked} {question}", vector=vector, k=k)
-    return replace(found, after=asked), own
+    query = f"{asked} {question}"
+    found = await library.search(query, vector=vector, k=k, where=where)
+    return replace(looked, found=replace(found, after=asked), query=query, vector=vector)
 
 
 def leans(question: str, cosine: float) -> float:

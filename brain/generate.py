@@ -12,7 +12,8 @@ from typing import Final
 from brain.guard.grounds import Grounds
 from brain.guard.guard import Guard, Violation
 from brain.messages import Draft
-from brain.model.llm import Completion, Model
+from brain.model.asked import Completion
+from brain.model.llm import Model
 from brain.prompt.compose import Composed
 from brain.prompt.prompts import Prompts
 

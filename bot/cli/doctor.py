@@ -43,6 +43,7 @@ async def examine(path: Path | None) -> list[Check]:
         ("database", _database),
         ("index", _index),
         ("model", _model),
+        ("retrieval", _retrieval),
         ("packages", _packages),
         ("disk", _disk),
     )
@@ -85,7 +86,7 @@ async def _database(config: Config) -> Check:
 
 
 async def _index(config: Config) -> Check:
-    from bot.app import library
+    from bot.knowledge import library
     from bot.store.store import Store
 
     store = await Store.open(config.data / "sangdam.db")
@@ -107,19 +108,44 @@ async def _index(config: Config) -> Check:
 
 
 async def _model(config: Config) -> Check:
-    from brain.errors import ModelError
-    from brain.model.llm import Model
+    name, absent = await _found(config)
+    if name:
+        return Check(name="model", level="ok", detail=f"{name} at {config.model.host}")
+    detail = f"{absent}; until then answers are quoted from the documents"
+    return Check(name="model", level="warn", detail=detail)
 
-    model = Model(host=config.model.host, name=config.model.name)
+
+async def _found(config: Config) -> tuple[str, str]:
+    """The model that is there, or why there is none."""
+    from bot.knowledge import model_of
+    from brain.errors import ModelError
+
+    model = model_of(config)
     try:
-        return Check(
-            name="model", level="ok", detail=f"{await model.find()} at {config.model.host}"
-        )
+        return await model.find(), ""
     except ModelError as absent:
-        detail = f"{absent}; until then answers are quoted from the documents"
-        return Check(name="model", level="warn", detail=detail)
+        return "", str(absent)
     finally:
         await model.close()
+
+
+async def _retrieval(config: Config) -> Check:
+    """What questions are looked up by beyond the index; fails for a cross-encoder that is not here."""
+    from brain.knowledge.ranking import CrossEncoder
+
+    knowledge = config.knowledge
+    used = {
+        "rerank": knowledge.rerank if knowledge.rerank != "off" else "",
+        "queries": str(knowledge.queries) if knowledge.queries > 1 else "",
+        "follow_ups": "model" if knowledge.follow_ups == "model" else "",
+    }
+    detail = ", ".join(f"{name}: {value}" for name, value in used.items() if value)
+    if ranker := knowledge.rerank.partition(":")[2]:
+        (await asyncio.to_thread(CrossEncoder, ranker)).close()
+    if knowledge.asks_model and not (await _found(config))[0]:
+        detail += "; without the model the first search stands"
+        return Check(name="retrieval", level="warn", detail=detail)
+    return Check(name="retrieval", level="ok", detail=detail or "one search, no model asked")
 
 
 async def _packages(config: Config) -> Check:

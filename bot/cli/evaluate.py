@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from brain.errors import ConfigError
-from brain.followup import Before, look_up
-from brain.knowledge.library import Library
+from brain.followup import Before
 from brain.knowledge.questions import Question
 from brain.messages import Emotion
+from brain.second_look import SecondLook
 
 DEEP = 10
 """Ranks looked at for the mean reciprocal rank."""
@@ -40,7 +40,7 @@ def read_rows(
         yield row
 
 
-async def evaluate_retrieval(library: Library, path: Path) -> dict[str, Any]:
+async def evaluate_retrieval(look: SecondLook, path: Path) -> dict[str, Any]:
     """Recall and mean reciprocal rank over rows `{q, source, must[]}`.
 
     A hit is a passage of `source` (one path, or several that are equally right) that holds every
@@ -52,7 +52,7 @@ async def evaluate_retrieval(library: Library, path: Path) -> dict[str, Any]:
     for row in read_rows(path, {"q": str, "source": (str, list), "must": list}):
         sources = [row["source"]] if isinstance(row["source"], str) else row["source"]
         asked = Question(text=row["q"], sources=tuple(sources), must=tuple(row["must"]))
-        found, _ = await look_up(library, row["q"], _leans_on(path, row), k=DEEP)
+        found = await look.search(row["q"], leans_on=_leans_on(path, row), k=DEEP)
         rank = asked.rank(found.passages)
         ranks.append(rank)
         if rank > 3 or rank == 0:

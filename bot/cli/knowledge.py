@@ -19,10 +19,12 @@ from bot.cli.terminal import run as run_task
 from brain.errors import ConfigError
 
 if TYPE_CHECKING:
+    from bot.config import Config
     from bot.store.store import Store
     from brain.knowledge.gaps import Gap, Gaps
     from brain.knowledge.library import Library
     from brain.knowledge.reports import Report
+    from brain.second_look import SecondLook
 
 kb = typer.Typer(help="The knowledge base.", no_args_is_help=True)
 
@@ -107,15 +109,25 @@ def kb_search(
     query: str,
     k: Annotated[int, typer.Option("-k", min=1, max=50, help="Passages.")] = 5,
     filters: Annotated[list[str] | None, typer.Option("--filter", help="key=value")] = None,
+    history: Annotated[
+        list[str] | None,
+        typer.Option("--history", help="What was asked before; a second one: what was answered."),
+    ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Look a question up and show how each passage came to its score."""
+    from brain.followup import Before
+
     where = dict(_pair(each) for each in filters or ())
+    said = history or []
+    if len(said) > 2:
+        raise typer.BadParameter("give --history once or twice: what was asked, what was answered")
+    before = Before(asked=said[0], answered=said[-1] if said[1:] else "") if said else None
 
     async def search() -> None:
-        async with indexed(config) as library:
-            found = await library.search(query, k=k, where=where or None)
+        async with searching(config) as look:
+            found = await look.search(query, leans_on=before, k=k, where=where or None)
         results = [
             {
                 "document": passage.document,
@@ -133,6 +145,9 @@ def kb_search(
                     "confidence": asdict(found.confidence),
                     "rewritten": found.rewritten,
                     "also": list(found.also),
+                    "after": found.after,
+                    "queries": list(found.queries),
+                    "reranked": found.reranked,
                     "filters": dict(found.filters),
                 }
             )
@@ -165,8 +180,8 @@ def kb_eval(
     from bot.cli.evaluate import evaluate_retrieval
 
     async def evaluate() -> None:
-        async with indexed(config) as library:
-            result = await evaluate_retrieval(library, file)
+        async with searching(config) as look:
+            result = await evaluate_retrieval(look, file)
         if as_json:
             print_json(result)
             return
@@ -288,39 +303,58 @@ def _written(question: str) -> str:
 
 
 @asynccontextmanager
-async def _stored(config: Path | None) -> AsyncIterator[tuple[Library, Store]]:
-    from bot.app import library
+async def _stored(config: Path | None) -> AsyncIterator[tuple[Config, Library, Store]]:
+    from bot.knowledge import library
 
     async with stored(config) as (settings, store):
         opened = library(settings, store)
         try:
-            yield opened, store
+            yield settings, opened, store
         finally:
             await opened.close()
 
 
 @asynccontextmanager
 async def _library(config: Path | None) -> AsyncIterator[Library]:
-    async with _stored(config) as (library, _):
+    async with _stored(config) as (_, library, _):
         yield library
 
 
 @asynccontextmanager
 async def _gaps(config: Path | None) -> AsyncIterator[tuple[Library, Gaps]]:
-    from bot.app import knowledge_gaps
     from bot.clock import SystemClock
+    from bot.knowledge import knowledge_gaps
 
-    async with _stored(config) as (library, store):
-        if not await library.open():
-            with Progress() as progress:
-                await library.reload(progress=progress)
+    async with _stored(config) as (_, library, store):
+        await _index(library)
         yield library, knowledge_gaps(library, store, SystemClock().now)
 
 
 @asynccontextmanager
 async def indexed(config: Path | None) -> AsyncIterator[Library]:
+    """The knowledge, its index built if there is none."""
     async with _library(config) as library:
-        if not await library.open():
-            with Progress() as progress:
-                await library.reload(progress=progress)
+        await _index(library)
         yield library
+
+
+@asynccontextmanager
+async def searching(config: Path | None) -> AsyncIterator[SecondLook]:
+    """What customers' questions are looked up with."""
+    from bot.knowledge import model_of, second_look
+
+    async with _stored(config) as (settings, library, _):
+        await _index(library)
+        model = model_of(settings)
+        look = second_look(settings, library, model)
+        try:
+            yield look
+        finally:
+            look.close()
+            await model.close()
+
+
+async def _index(library: Library) -> None:
+    if not await library.open():
+        with Progress() as progress:
+            await library.reload(progress=progress)

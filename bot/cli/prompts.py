@@ -131,7 +131,7 @@ async def _chosen(opened: _Opened, name: str) -> tuple[Prompts, str]:
 
 
 async def _look_up(opened: _Opened, question: str) -> Found | None:
-    from bot.app import library
+    from bot.knowledge import library
 
     knowledge = library(opened.config, opened.store)
     try:

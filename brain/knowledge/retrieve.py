@@ -72,6 +72,10 @@ class Found:
     """Other words for what it says that were looked up too, for less."""
     after: str = ""
     """What the question was taken to follow on; empty for one that stands alone."""
+    queries: tuple[str, ...] = ()
+    """Other wordings of the whole question that were searched too."""
+    reranked: str = ""
+    """What put the passages into another order; empty if nothing did."""
     filters: Mapping[str, str] = field(default_factory=dict)
     """What kept passages out, or down, by name: `language`, `day` and what was asked for."""
     signals: Signals | None = None
@@ -81,8 +85,16 @@ class Found:
 
     @property
     def lookup(self) -> dict[str, str]:
-        """How it was looked for, by name: `question`, `also`, `after` and the filters, as they applied."""
-        said = {"question": self.rewritten, "also": ", ".join(self.also), "after": self.after}
+        """How it was looked for, by name: `question`, `also`, `after`, `queries`, `reranked` and
+        the filters, as they applied.
+        """
+        said = {
+            "question": self.rewritten,
+            "also": ", ".join(self.also),
+            "after": self.after,
+            "queries": " / ".join(self.queries),
+            "reranked": self.reranked,
+        }
         return {name: value for name, value in (said | dict(self.filters)).items() if value}
 
     @property

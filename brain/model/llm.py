@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from brain.errors import ModelBroken, ModelBusy, ModelError, ModelStalled, ModelUnavailable
 from brain.model import installed
+from brain.model.asked import Asked, Completion, Form
 from brain.model.breaker import Breaker
 from brain.model.stream import Writing
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import ollama
 
 log = logging.getLogger(__name__)
+
+Write = Callable[[str], None]
 
 FOUND_FOR, AWAKE_FOR = 30.0, 60.0
 """Seconds for which a model that was found is taken to be there still; one that spoke, in memory."""
@@ -45,26 +48,6 @@ class Timeouts:
     """Between two tokens."""
     total: float = 120.0
     """For the whole answer, retries and the fallback model included."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
-    """What the model wrote."""
-
-    text: str
-    """The answer, without thoughts; the truth even where the written pieces said more."""
-    model: str
-    """Name of the model that wrote it."""
-    prompt_tokens: int | None
-    """Tokens of the prompt as the server read it: less than expected means that it was cut."""
-    reply_tokens: int | None
-    """Tokens that were written."""
-    cut: bool
-    """Whether it stops before its end: out of tokens, or stopped in a loop."""
-    load_ms: float
-    """Milliseconds until the model was in memory; a few when it was there."""
-    first_token_ms: float
-    """Milliseconds from the request to the first token."""
 
 
 class _Unreachable(ModelUnavailable):
@@ -124,14 +107,20 @@ class Model:
         raise ModelUnavailable(f"{self._host} has {missing}: run `ollama pull {wanted}`")
 
     async def generate(
-        self, messages: Sequence[Mapping[str, Any]], *, write: Callable[[str], None]
+        self, messages: Sequence[Mapping[str, Any]], *, write: Write, form: Form | None = None
     ) -> Completion:
-        """The model's answer to `messages`; `write` gets each piece as it comes.
+        """The model's answer to `messages`; `write` gets each piece as it comes. `form`: not words, JSON.
 
         Raises a `ModelError`: Unavailable, Busy, Stalled or Broken. A second model, if configured, is
         tried once when the first fails before anything was written. Cancelling stops the server too.
         """
         deadline = asyncio.get_running_loop().time() + self._timeouts.total
+        strict = {"temperature": 0.0, "num_predict": form.longest} if form else {}
+        asked = Asked(
+            messages=messages,
+            options=self._options | strict,
+            schema=form.schema if form else None,
+        )
         shown = False
 
         def show(piece: str) -> None:
@@ -141,12 +130,12 @@ class Model:
 
         name = await self.find()
         try:
-            return await self._attempt(name, messages, show, deadline)
+            return await self._attempt(name, asked, show, deadline)
         except ModelError as failure:
             if shown or self._fallback in ("", name) or isinstance(failure, _Unreachable):
                 raise
             log.warning("model %s failed (%s): trying %s", name, failure, self._fallback)
-        return await self._attempt(self._fallback, messages, show, deadline)
+        return await self._attempt(self._fallback, asked, show, deadline)
 
     async def sees(self) -> bool:
         """Whether the model in use takes pictures; False while nobody can say."""
@@ -175,44 +164,28 @@ class Model:
             await self._opened.close()  # type: ignore[no-untyped-call] # the client has no types here
             self._opened = None
 
-    async def _attempt(
-        self,
-        name: str,
-        messages: Sequence[Mapping[str, Any]],
-        write: Callable[[str], None],
-        deadline: float,
-    ) -> Completion:
+    async def _attempt(self, name: str, asked: Asked, write: Write, deadline: float) -> Completion:
         with self._breakers[name].guard(f"model {name}"):
-            said = await self._patiently(name, messages, write, deadline)
+            said = await self._patiently(name, asked, write, deadline)
         if not said.text:
             # The server did well, so the breaker does not count it.
             raise ModelBroken(f"model {name} wrote no usable answer")
         return said
 
     async def _patiently(
-        self,
-        name: str,
-        messages: Sequence[Mapping[str, Any]],
-        write: Callable[[str], None],
-        deadline: float,
+        self, name: str, asked: Asked, write: Write, deadline: float
     ) -> Completion:
         """Asks again while the server refuses, which it can do only before the first token."""
         for wait in BUSY_WAITS:
             try:
-                return await self._answer(name, messages, write, deadline)
+                return await self._answer(name, asked, write, deadline)
             except ModelBusy:
                 await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
             except _ThinkingUnknown:
                 self._unthinking.add(name)
-        return await self._answer(name, messages, write, deadline)
+        return await self._answer(name, asked, write, deadline)
 
-    async def _answer(
-        self,
-        name: str,
-        messages: Sequence[Mapping[str, Any]],
-        write: Callable[[str], None],
-        deadline: float,
-    ) -> Completion:
+    async def _answer(self, name: str, asked: Asked, write: Write, deadline: float) -> Completion:
         began = time.perf_counter()
         await self._wake(name, deadline)
         loaded = time.perf_counter()
@@ -220,7 +193,7 @@ class Model:
         tokens = 0
         last: ollama.ChatResponse | None = None
         writing = Writing()
-        async with aclosing(self._parts(name, messages, deadline)) as parts:
+        async with aclosing(self._parts(name, asked, deadline)) as parts:
             async for last in parts:
                 if not tokens:
                     first_token_ms = (time.perf_counter() - began) * 1000
@@ -229,7 +202,7 @@ class Model:
                 tokens += 1
                 if piece := writing.add(last.message.content or ""):
                     write(piece)
-                if writing.ended or tokens > self._options["num_predict"] + 1:
+                if writing.ended or tokens > asked.options["num_predict"] + 1:
                     break  # closes the connection, which stops the server
         if rest := writing.finish():
             write(rest)
@@ -247,15 +220,16 @@ class Model:
         )
 
     async def _parts(
-        self, name: str, messages: Sequence[Mapping[str, Any]], deadline: float
+        self, name: str, asked: Asked, deadline: float
     ) -> AsyncGenerator[ollama.ChatResponse, None]:
         """The objects of the stream, up to the one that says that it is done."""
         stream = await self._client().chat(
             name,
-            messages=messages,
+            messages=asked.messages,
             stream=True,
             think=None if name in self._unthinking else False,
-            options=self._options,
+            format=asked.schema,
+            options=asked.options,
             keep_alive=self._keep_alive,
         )
         now = asyncio.get_running_loop().time

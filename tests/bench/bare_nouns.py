@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from echo import Verdict  # noqa: E402 - the path must be set first
 
-from bot.app import library  # noqa: E402 - as above
+from bot.knowledge import library  # noqa: E402 - as above
 from bot.config import Config  # noqa: E402 - as above
 from bot.store.store import Store  # noqa: E402 - as above
 

@@ -27,7 +27,8 @@ from brain.guard.grounds import Grounds
 from brain.guard.guard import Guard
 from brain.memory import Session
 from brain.messages import Address, Situation
-from brain.model.llm import Completion, Model
+from brain.model.asked import Completion
+from brain.model.llm import Model
 from brain.model.stream import Writing
 from brain.prompt.budget import Budget
 from brain.prompt.compose import Composed

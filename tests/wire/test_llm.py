@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from brain.errors import ModelBroken, ModelBusy, ModelError, ModelStalled, ModelUnavailable
+from brain.model.asked import Completion
 from brain.model.breaker import FAILURES
-from brain.model.llm import Completion, Model, Timeouts
+from brain.model.llm import Model, Timeouts
 from tests.wire.ollama_server import OllamaServer, Script
 
 ASKED = [
