@@ -40,7 +40,7 @@ from brain.prompt.budget import Budget, Calibration
 from brain.prompt.compose import Composed
 from brain.prompt.prompts import Prompts
 from brain.second_look import SecondLook
-from brain.situation import SERVED, detect_language, felt, read_situation
+from brain.situation import SERVED, Asked, detect_language, felt, read_situation
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +119,7 @@ class Brain:
         self._clock = clock
         self._emotions = emotions
         self._mood = mood
+        self._asked = Asked()
         self.intents = intents
         self._budget = budget
         self._admission = admission or Unlimited()
@@ -246,6 +247,7 @@ class Brain:
             returning=work.returning,
             emotion_head=self._emotions,
             intents=self.intents,
+            asked=self._asked,
         )
         work.lap("situation", began)
         if exceptional := self._exceptional(work, mood):

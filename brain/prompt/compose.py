@@ -17,7 +17,7 @@ from brain.memory import Exchange, Session
 from brain.messages import Passage, Situation
 from brain.prompt.budget import PER_MESSAGE, Budget, Compression, compression, weigh
 from brain.prompt.last_message import Defuser, LastMessage, Room
-from brain.prompt.parts import STRENGTHS, Layer, PromptSet, Rule, Strength
+from brain.prompt.parts import PRIORITIES, STRENGTHS, Layer, PromptSet, Rule, Strength
 
 NEARLY_FULL = 0.7
 """Share of its room from which a window is summed up, so that the summary is there when it moves."""
@@ -42,21 +42,33 @@ class Composed:
     """`role` and `content`, as Ollama's chat takes them."""
     session: Session
     """The session, its window moved if it was full."""
-    layers: tuple[str, ...]
-    """Names of the parts that were used."""
+    parts: Mapping[str, int]
+    """Estimated tokens of every part that was used, by its name."""
     dropped: tuple[str, ...]
-    """Names of the parts left out or shortened for want of room."""
+    """What was left out or, with `:shorter`, shortened for want of room: `P3 format.emoji`."""
     tokens: Mapping[str, int]
-    """Estimated tokens by part, and `estimated` for the whole."""
+    """Estimated tokens by kind of part, and `estimated` for the whole."""
+    levels: Mapping[str, Compression]
+    """Wordings used: of MUST and of other rules for everybody, and of what was chosen for the turn."""
     passages: tuple[Passage, ...]
     """Those that the model sees."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the parts that were used."""
+        return tuple(self.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Static:
-    text: str
+    blocks: Mapping[str, str]
     dropped: tuple[str, ...]
+    levels: tuple[Compression, Compression]
     complete: bool
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join(self.blocks.values())
 
 
 class Composer:
@@ -87,7 +99,8 @@ class Composer:
         Raises PromptError when the static rules leave no room even so.
         """
         static = self.static(budget)
-        system = budget.count(static.text) + PER_MESSAGE
+        text = static.text
+        system = budget.count(text) + PER_MESSAGE
         least = min(budget.reserve, LEAST_REPLY)
         for reserve, bare in ((budget.reserve, False), (least, False), (least, True)):
             last = LastMessage(
@@ -113,39 +126,42 @@ class Composer:
         kept = budget.shorten(words, free, self._parts.frame.omitted)
         free -= budget.count(kept)
         summary, history, session, lost = self._history(session, budget, free)
+        ruled = {name: budget.count(f"- {rule}\n") for name, rule in last.musts.items()}
         spent = {
             "system": system,
             "history": _cost(history, budget),
             "summary": _cost(summary, budget),
-            "question": budget.count(kept) + fixed,
+            "question": budget.count(kept) + fixed - sum(ruled.values()),
+            "situation": sum(ruled.values()),
         }
-        room = Room(budget, free - spent["history"] - spent["summary"])
+        room = Room(budget, free - spent["history"] - spent["summary"], used=spent)
         included = last.fill(room, passages)
         messages = _alternating(
             (
-                {"role": "system", "content": static.text},
+                {"role": "system", "content": text},
                 *summary,
                 *history,
                 {"role": "user", "content": last.text(kept)},
             )
         )
-        tokens = {part: cost for part, cost in (spent | room.used).items() if cost}
+        tokens = {kind: cost for kind, cost in room.used.items() if cost}
+        parts = {name: budget.count(block) for name, block in static.blocks.items()}
+        parts |= {kind: spent[kind] for kind in ("summary", "history") if spent[kind]}
         return Composed(
             messages=messages,
             session=session,
-            layers=(
-                *(layer.name for layer in self._parts.layers[:-1]),
-                *(["summary"] if summary else []),
-                *(["history"] if history else []),
-                *last.names,
-            ),
+            parts={**parts, **ruled, **room.parts, "question": spent["question"]},
             dropped=(
                 *static.dropped,
                 *lost,
                 *last.dropped,
-                *(["question:middle"] if kept != words else []),
+                *(["P0 question:shorter"] if kept != words else []),
                 *room.dropped,
             ),
+            levels={
+                **dict(zip(("MUST", "others"), static.levels, strict=True)),
+                "turn": last.level,
+            },
             tokens={**tokens, "estimated": sum(tokens.values())},
             passages=included,
         )
@@ -190,38 +206,40 @@ class Composer:
             for layer, rule in rules
             if rule.priority == "MUST"
         }
-        optional = [
-            *self._named(rules, "SHOULD", others),
-            *((f"fact:{line.partition(':')[0]}", line) for line in self._parts.facts),
-            *self._named(rules, "MAY", others),
-        ]
-        left = share - PER_MESSAGE - weigh(self._static_text(chosen))
-        for name, line in optional:
+        should, may = (self._named(rules, strength, others) for strength in ("SHOULD", "MAY"))
+        facts = [("P2", f"fact:{line.partition(':')[0]}", line) for line in self._parts.facts]
+        optional = [*should, *facts, *may]
+        every = [*chosen.values(), *(line for _, _, line in (*should, *may))]
+        legend = self._parts.abbreviations.explained("\n".join(every))
+        left = share - PER_MESSAGE - weigh("\n\n".join(self._blocks(chosen).values()) + legend)
+        for _, name, line in optional:
             cost = weigh(f"- {line}\n")
             if cost <= left:
                 left -= cost
                 chosen[name] = line
-        should = [name for name, _ in self._named(rules, "SHOULD", others)]
+        said = [line for name, line in chosen.items() if not name.startswith("fact:")]
+        legend = self._parts.abbreviations.explained("\n".join(said))
         return _Static(
-            text=self._static_text(chosen),
-            dropped=tuple(name for name, _ in optional if name not in chosen),
-            complete=left >= 0 and all(name in chosen for name in should),
+            blocks=self._blocks(chosen, legend),
+            dropped=tuple(f"{keep} {name}" for keep, name, _ in optional if name not in chosen),
+            levels=(musts, others),
+            complete=left >= 0 and all(name in chosen for _, name, _ in should),
         )
 
     @staticmethod
     def _named(
         rules: Sequence[tuple[Layer, Rule]], strength: Strength, level: Compression
-    ) -> list[tuple[str, str]]:
+    ) -> list[tuple[str, str, str]]:
         return [
-            (f"{layer.name}.{rule.id}", rule.text(level))
+            (PRIORITIES[strength], f"{layer.name}.{rule.id}", rule.text(level))
             for layer, rule in rules
             if rule.priority == strength
         ]
 
-    def _static_text(self, chosen: Mapping[str, str]) -> str:
+    def _blocks(self, chosen: Mapping[str, str], legend: str = "") -> dict[str, str]:
         """The system message with the rules and facts of `chosen`, in the order of the files."""
         frame = self._parts.frame
-        blocks = [frame.reading]
+        blocks = {"frame": "\n".join(filter(None, (frame.reading, legend)))}
         for layer in self._parts.layers[:-1]:
             lines = [f"# {layer.number}. {layer.title}"]
             for strength in STRENGTHS:
@@ -232,11 +250,11 @@ class Composer:
                 if said:
                     lines += [f"{frame.strengths[strength]}:", *said]
             if len(lines) > 1:
-                blocks.append("\n".join(lines))
+                blocks[layer.name] = "\n".join(lines)
         facts = [f"- {line}" for name, line in chosen.items() if name.startswith("fact:")]
         if facts:
-            blocks.append("\n".join([f"# {frame.facts}", *facts]))
-        return "\n\n".join(blocks)
+            blocks["facts"] = "\n".join([f"# {frame.facts}", *facts])
+        return blocks
 
     def _history(
         self, session: Session, budget: Budget, free: int
@@ -253,9 +271,9 @@ class Composer:
         ]
         lost: list[str] = []
         if _cost(history, budget) + _cost(summary, budget) > free:
-            history, lost = [], ["history"]
+            history, lost = [], ["P1 history"]
         if _cost(summary, budget) > free:
-            summary, lost = [], ["history", "summary"]
+            summary, lost = [], ["P1 history", "P1 summary"]
         return summary, history, session, lost
 
     def _exchange(self, exchange: Exchange, budget: Budget) -> list[dict[str, str]]:

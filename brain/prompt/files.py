@@ -10,7 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from brain.errors import PromptError
 from brain.facts import Facts, fields, suggest
+from brain.prompt.abbreviations import Abbreviations
 from brain.prompt.adjustments import Adjustments
+from brain.prompt.budget import Compression
 from brain.prompt.conditions import conditions
 from brain.prompt.parts import (
     LEVELS,
@@ -22,6 +24,7 @@ from brain.prompt.parts import (
     PromptSet,
     Rule,
     Strength,
+    wording,
 )
 from brain.strict import Document, Place
 
@@ -48,12 +51,26 @@ class _Texts(_Strict):
             raise ValueError("write a text, or one of core, standard, detailed")
         return self
 
+    def written(self) -> dict[Compression, str]:
+        """Those that are there."""
+        return {level: text for level in LEVELS if (text := getattr(self, level))}
+
 
 def _levels(value: Any) -> Any:
     return {"standard": value} if isinstance(value, str) else value
 
 
+def _kept(value: Any) -> Any:
+    if value == "P0":
+        raise ValueError(
+            "P0, never left out, are the customer's words and the MUST rules; write P1 for what is "
+            "left out last, P2, or P3 for what is left out first"
+        )
+    return value
+
+
 Wording = Annotated[_Texts, BeforeValidator(_levels)]
+Kept = Annotated[Keep, BeforeValidator(_kept)]
 
 
 class _Rule(_Strict):
@@ -87,7 +104,7 @@ class _PersonaFile(_Strict):
 class _ModuleFile(_Strict):
     module: Id
     title: str
-    priority: Keep = "P1"
+    priority: Kept = "P1"
     when: dict[str, Any]
     adjustment: Id | None = None
     rules: list[_Rule]
@@ -95,11 +112,11 @@ class _ModuleFile(_Strict):
 
 class _ExampleFile(_Strict):
     example: Id
-    priority: Keep = "P2"
+    priority: Kept = "P2"
     when: dict[str, Any]
     adjustment: Id | None = None
     customer: str
-    assistant: str
+    assistant: Wording
 
 
 class _Strengths(_Strict):
@@ -137,6 +154,7 @@ class Reader:
         self._overlay = overlay
         self._facts = facts
         self._adjustments = Adjustments.load(folder)
+        self._short = Abbreviations.load(folder)
         self._worded: set[str] = set()
         self._switched: set[str] = set()
 
@@ -149,6 +167,7 @@ class Reader:
             modules=tuple(self.module(path) for path in self.files("modules")),
             examples=tuple(example for example in examples if example),
             adjustments=self._adjustments,
+            abbreviations=self._short,
             frame=self.frame(self._folder / "frame.yaml"),
             facts=tuple(self._facts.lines(without=self._worded)),
         )
@@ -189,6 +208,9 @@ class Reader:
                 place: Place = ("rules", at)
                 number, rule = self._changed(change, rules, document, place)
                 rules[number, rule.id] = (rule, document, place)
+        self._choose_codes(
+            rule for (number, _), (rule, _, _) in rules.items() if number < len(LAYERS)
+        )
         return tuple(
             Layer(
                 number=number,
@@ -201,6 +223,12 @@ class Reader:
             )
             for number, name in enumerate(LAYERS, 1)
         )
+
+    def _choose_codes(self, static: Iterable[_Rule]) -> None:
+        """Keep the codes that save more in the rules than their explanation takes."""
+        written = [texts for rule in static if not _with_facts(texts := rule.text.written())]
+        for level in self._short.levels:
+            self._short = self._short.worthwhile([wording(texts, level) for texts in written])
 
     def _ancestry(self, persona: str) -> list[tuple[Document, list[_Change]]]:
         """The personas that `persona` extends, the most general first, and itself."""
@@ -282,15 +310,19 @@ class Reader:
         file = document.parse(_ExampleFile)
         when = conditions(document, ("when",), file.when)
         customer = self._fill(document, ("customer",), file.customer, DYNAMIC)
-        assistant = self._fill(document, ("assistant",), file.assistant, DYNAMIC)
-        if customer is None or assistant is None:
+        assistant = {
+            level: self._fill(document, ("assistant", level), text, DYNAMIC)
+            for level, text in file.assistant.written().items()
+        }
+        known = {level: text for level, text in assistant.items() if text is not None}
+        if customer is None or known != assistant:
             return None
         return Example(
             name=file.example,
             priority=file.priority,
             when=when,
             customer=customer,
-            assistant=assistant,
+            assistant=known,
             adjustment=self._adjustment(document, file.adjustment),
         )
 
@@ -329,10 +361,11 @@ class Reader:
                 )
             texts = {}
             slots = DYNAMIC if dynamic else ()
-            for level in LEVELS:
-                text = getattr(rule.text, level)
-                if text is None:
-                    continue
+            written = rule.text.written()
+            if not dynamic and not _with_facts(written):
+                for level in self._short.levels:
+                    written[level] = self._short.short(wording(written, level))
+            for level, text in written.items():
                 filled = self._fill(document, (*place, "text", level), text, slots)
                 if filled is not None:
                     if not dynamic:
@@ -350,3 +383,8 @@ class Reader:
             return self._facts.fill(text.strip(), slots)
         except ValueError as wrong:
             raise document.fault(place, str(wrong)) from None
+
+
+def _with_facts(texts: Mapping[Compression, str]) -> bool:
+    """Whether any wording has a slot: what it says is the company's own."""
+    return any("{" in text for text in texts.values())

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from brain.messages import Passage, Situation
 from brain.prompt.budget import Budget, Compression, compression
 from brain.prompt.conditions import holds
-from brain.prompt.parts import Example, Frame, Keep, Module, PromptSet, Strength
+from brain.prompt.parts import (
+    PRIORITIES,
+    Example,
+    Frame,
+    Keep,
+    Module,
+    Priority,
+    PromptSet,
+    Strength,
+    wording,
+)
 
-EXAMPLES = 2
+EXAMPLES: Mapping[Compression, int] = {"core": 1, "standard": 2, "detailed": 3}
 """Few-shot examples in one prompt at most."""
 SHORTEST_PASSAGE = 80
 """Tokens below which a passage is not worth cutting down to."""
@@ -41,24 +51,41 @@ class Defuser:
 class Room:
     """What is left of the budget while the last message is filled."""
 
-    def __init__(self, budget: Budget, left: int) -> None:
+    def __init__(self, budget: Budget, left: int, *, used: Mapping[str, int]) -> None:
         self.budget = budget
         self.left = left
         """Tokens."""
-        self.used: dict[str, int] = {}
-        """Tokens by part."""
+        self.used = dict(used)
+        """Tokens by kind of part."""
+        self.parts: dict[str, int] = {}
+        """Tokens by name, of what was placed."""
         self.dropped: list[str] = []
-        """Names of what did not fit."""
+        """What did not fit, or only `:shorter`, with its priority."""
 
-    def place(self, part: str, name: str, *wordings: str, extra: int = 0) -> str:
-        """The first of `wordings` that fits with `extra` tokens around it; empty if none does."""
+    def place(
+        self,
+        kind: str,
+        priority: Priority,
+        name: str,
+        *wordings: str,
+        extra: int = 0,
+        most: int | None = None,
+    ) -> str:
+        """The first of `wordings` that fits with `extra` tokens around it; empty if none does.
+
+        Together they take `most` tokens; None: as many as there are.
+        """
+        room = self.left if most is None else min(self.left, most)
         for text in wordings:
             cost = self.budget.count(f"{text}\n\n") + extra
-            if cost <= self.left:
+            if cost <= room:
                 self.left -= cost
-                self.used[part] = self.used.get(part, 0) + cost
+                self.used[kind] = self.used.get(kind, 0) + cost
+                self.parts[name] = self.parts.get(name, 0) + cost
+                if text != wordings[0]:
+                    self.dropped.append(f"{priority} {name}:shorter")
                 return text
-        self.dropped.append(name)
+        self.dropped.append(f"{priority} {name}")
         return ""
 
 
@@ -77,10 +104,12 @@ class LastMessage:
         adjusted: Collection[str] = (),
         bare: bool = False,
     ) -> None:
-        """`level` is that of the rules that are said in any case; `marker` closes the fences.
+        """`level` is that of the MUST rules of layer 6; `marker` closes the fences.
 
         A `bare` message does without layer 6.
         """
+        self.level = level
+        """That of what was chosen last."""
         self._parts = parts
         self._adjusted = ("", *adjusted)
         self._defuse = defuse
@@ -89,7 +118,7 @@ class LastMessage:
         self._now = f"{now:%Y-%m-%d}({parts.frame.weekdays[now.weekday()]}) {now:%H:%M}"
         rules = [rule for rule in parts.layers[-1].rules if holds(rule.when, situation)]
         self._rules = [] if bare else rules
-        self.dropped = [f"adaptation.{rule.id}" for rule in rules] if bare else []
+        self.dropped = [f"P1 adaptation.{rule.id}" for rule in rules] if bare else []
         """Names of the rules that a bare message does without."""
         self._texts = {
             rule.id: self._render(rule.text(level))
@@ -99,16 +128,16 @@ class LastMessage:
         self._modules: list[str] = []
         self._examples: list[str] = []
         self._passages: list[str] = []
-        self.names = [f"adaptation.{name}" for name in self._texts]
-        """Names of the parts in it."""
+        self.musts = {f"adaptation.{name}": text for name, text in self._texts.items()}
+        """The MUST rules of layer 6 by the names of their parts."""
 
     def fill(self, room: Room, passages: Sequence[Passage]) -> tuple[Passage, ...]:
         """Add what fits, the most important first; gives the passages that did."""
-        level = compression(room.left)
-        included = self._place_passages(room, passages[:1])
+        self.level = level = compression(room.left)
+        included = self._place_passages(room, "P1", passages[:1])
         self._place_guides(room, level, ("P1",))
         self._place_rules(room, level, "SHOULD")
-        included += self._place_passages(room, passages[1:])
+        included += self._place_passages(room, "P2", passages[1:])
         self._place_guides(room, level, ("P2", "P3"))
         self._place_rules(room, level, "MAY")
         return tuple(included)
@@ -140,28 +169,25 @@ class LastMessage:
             if rule.priority != strength:
                 continue
             name = f"adaptation.{rule.id}"
-            wordings = (f"- {self._render(rule.text(at))}" for at in (level, "core"))
-            if text := room.place("situation", name, *wordings):
+            wordings = (f"- {self._render(rule.text(at))}" for at in _levels(level))
+            if text := room.place("situation", PRIORITIES[strength], name, *wordings):
                 self._texts[rule.id] = text.removeprefix("- ")
-                self.names.append(name)
 
     def _place_guides(self, room: Room, level: Compression, keeps: Sequence[Keep]) -> None:
         for keep in keeps:
             for module in self._parts.modules:
                 if module.priority == keep and self._wanted(module):
                     name = f"module:{module.name}"
-                    wordings = (self._module(module, at) for at in (level, "core"))
-                    if text := room.place("modules", name, *wordings):
+                    wordings = (self._module(module, at) for at in _levels(level))
+                    if text := room.place("modules", keep, name, *wordings):
                         self._modules.append(text)
-                        self.names.append(name)
             for example in self._parts.examples:
-                if len(self._examples) == EXAMPLES:
-                    break
                 if example.priority == keep and self._wanted(example):
                     name = f"example:{example.name}"
-                    if text := room.place("examples", name, self._example(example)):
+                    enough = len(self._examples) == EXAMPLES[level]
+                    wordings = (self._example(example, at) for at in _levels(level))
+                    if text := room.place("examples", keep, name, *(() if enough else wordings)):
                         self._examples.append(text)
-                        self.names.append(name)
 
     def _wanted(self, part: Module | Example) -> bool:
         return part.adjustment in self._adjusted and holds(part.when, self._situation)
@@ -174,17 +200,19 @@ class LastMessage:
         ]
         return "\n".join([f"[{module.title}]", *lines])
 
-    def _example(self, example: Example) -> str:
+    def _example(self, example: Example, level: Compression) -> str:
         frame = self._parts.frame
         return (
             f"[{frame.example}]\n{frame.customer}: {self._render(example.customer)}\n"
-            f"{frame.assistant}: {self._render(example.assistant)}"
+            f"{frame.assistant}: {self._render(wording(example.assistant, level))}"
         )
 
-    def _place_passages(self, room: Room, passages: Sequence[Passage]) -> list[Passage]:
-        return [passage for passage in passages if self._place_passage(room, passage)]
+    def _place_passages(
+        self, room: Room, priority: Priority, passages: Sequence[Passage]
+    ) -> list[Passage]:
+        return [passage for passage in passages if self._place_passage(room, priority, passage)]
 
-    def _place_passage(self, room: Room, passage: Passage) -> bool:
+    def _place_passage(self, room: Room, priority: Priority, passage: Passage) -> bool:
         """Whether it fits whole, or at least what matched best, or as the first one, cut."""
         frame, budget = self._parts.frame, room.budget
         heading = f"({passage.document} · {passage.heading})"
@@ -196,12 +224,17 @@ class LastMessage:
         # The heading of the passages and their fence come with the first one.
         fence = self._fenced(frame.passages, frame.data_fence, "\n\n")
         extra = 0 if self._passages else budget.count(fence)
-        share = min(room.left, budget.knowledge - room.used.get("passages", 0)) - extra
+        most = budget.knowledge - room.used.get("passages", 0)
+        share = min(room.left, most) - extra
         if not self._passages and share >= SHORTEST_PASSAGE:
             wordings.append(budget.shorten(f"{wordings[0]}\n\n", share, frame.omitted).rstrip())
-        fitting = [text for text in wordings if budget.count(f"{text}\n\n") <= share]
-        text = room.place("passages", f"passage:{passage.document}", *fitting, extra=extra)
+        name = f"passage:{passage.document}"
+        text = room.place("passages", priority, name, *wordings, extra=extra, most=most)
         if text:
             self._passages.append(text)
-            self.names.append(f"passage:{passage.document}")
         return bool(text)
+
+
+def _levels(level: Compression) -> tuple[Compression, ...]:
+    """The wordings to try: that of `level`, and the shortest."""
+    return tuple(dict.fromkeys((level, "core")))

@@ -6,14 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from brain.prompt.abbreviations import Abbreviations
 from brain.prompt.adjustments import Adjustments
 from brain.prompt.budget import Compression
 from brain.prompt.conditions import Condition
 
 Strength = Literal["MUST", "SHOULD", "MAY"]
 Keep = Literal["P1", "P2", "P3"]
+Priority = Literal["P0", Keep]
+"""What goes first when there is no room, from P3 on. P0 is never left out: the customer's words, the
+borders around them, and the MUST rules of layers 1 to 5, which are the same for everybody.
+"""
 STRENGTHS: tuple[Strength, ...] = ("MUST", "SHOULD", "MAY")
+PRIORITIES: Mapping[Strength, Priority] = {"MUST": "P0", "SHOULD": "P1", "MAY": "P3"}
+"""Of rules that are the same for everybody; company facts, P2, come between SHOULD and MAY."""
 LEVELS: tuple[Compression, ...] = ("core", "standard", "detailed")
+
+
+def wording(texts: Mapping[Compression, str], level: Compression) -> str:
+    """The text for `level`, else the next shorter one, else the shortest there is."""
+    for candidate in reversed(LEVELS[: LEVELS.index(level) + 1]):
+        if candidate in texts:
+            return texts[candidate]
+    return next(texts[candidate] for candidate in LEVELS if candidate in texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +45,8 @@ class Rule:
     """All must hold; empty: always."""
 
     def text(self, level: Compression) -> str:
-        """The wording at `level`, else the next shorter one, else the shortest there is."""
-        for candidate in reversed(LEVELS[: LEVELS.index(level) + 1]):
-            if candidate in self.texts:
-                return self.texts[candidate]
-        return next(self.texts[candidate] for candidate in LEVELS if candidate in self.texts)
+        """Its wording at `level`; see `wording`."""
+        return wording(self.texts, level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +93,8 @@ class Example:
     """When it is wanted."""
     customer: str
     """What the customer says."""
-    assistant: str
-    """How it is answered."""
+    assistant: Mapping[Compression, str]
+    """How it is answered, in its wordings; at least one."""
     adjustment: str = ""
     """The adjustment that must be on for it; empty: always."""
 
@@ -139,6 +151,8 @@ class PromptSet:
     """Few-shot examples."""
     adjustments: Adjustments
     """What measured values switch on and off."""
+    abbreviations: Abbreviations
+    """What the rules of layers 1 to 5 were shortened by."""
     frame: Frame
     """The words between."""
     facts: tuple[str, ...]

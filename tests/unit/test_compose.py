@@ -160,8 +160,8 @@ def test_every_prompt_fits_with_system_and_last_words(
     assert composed.tokens["estimated"] <= num_ctx - budget.reserve
     assert composed.messages[0] == compose(budget=budget).messages[0]
     last = composed.messages[-1]["content"]
-    assert (question in last) != ("question:middle" in composed.dropped)
-    if "question:middle" in composed.dropped:
+    assert (question in last) != ("P0 question:shorter" in composed.dropped)
+    if "P0 question:shorter" in composed.dropped:
         assert "자 생략)" in last
         assert not composed.passages
     assert composed.session.exchanges == session.exchanges
@@ -173,7 +173,7 @@ def test_an_ordinary_question_is_never_shortened_in_the_smallest_window() -> Non
         session = said(session, number, "배송이 궁금해요. " * 5, "안내해 드립니다. " * 20)
     budget = Budget(num_ctx=2048, reserve=512)
     composed = compose("무료 배송은 얼마부터인가요? " * 5, session=session, budget=budget)
-    assert "question:middle" not in composed.dropped
+    assert "P0 question:shorter" not in composed.dropped
     assert composed.passages
     assert composed.session.window[-1].turn == "t19"
 
@@ -190,7 +190,7 @@ def test_the_window_decides_how_wordy_the_rules_are() -> None:
     assert roomy.dropped == ()
     assert "floors: 1층, 2층" in roomy.messages[0]["content"]
     tight = compose(budget=Budget(num_ctx=2048, reserve=256))
-    assert {"format.emoji", "fact:floors"} < set(tight.dropped)
+    assert {"P3 format.emoji", "P2 fact:floors"} < set(tight.dropped)
 
 
 def test_what_is_left_out_goes_by_priority_and_is_named() -> None:
@@ -203,9 +203,9 @@ def test_what_is_left_out_goes_by_priority_and_is_named() -> None:
     )
     assert "adaptation.angry" in tight.layers
     assert "passage:doc0.md" in tight.layers
-    assert {"example:complaint_late_delivery", "passage:doc1.md"} < set(tight.dropped)
+    assert {"P2 example:complaint_late_delivery", "P2 passage:doc1.md"} < set(tight.dropped)
     assert [found.document for found in tight.passages] == ["doc0.md"]
-    assert not set(tight.layers) & set(tight.dropped)
+    assert not {f"P{n} {name}" for n in range(4) for name in tight.layers} & set(tight.dropped)
 
 
 def test_a_passage_too_long_for_its_share_is_cut_to_what_matched_or_in_the_middle() -> None:
@@ -303,6 +303,6 @@ def test_a_wasteful_tokenizer_in_the_smallest_window_costs_reply_and_mood_before
     question = "배송은 언제 오나요?"
     composed = compose(question, budget=budget)
     assert question in composed.messages[-1]["content"]
-    assert "adaptation.angry" in composed.dropped
+    assert "P1 adaptation.angry" in composed.dropped
     assert composed.tokens["estimated"] <= 2048 - LEAST_REPLY
     assert composed.messages[0] == compose(budget=Budget(num_ctx=2048, reserve=768)).messages[0]
