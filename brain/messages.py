@@ -226,7 +226,8 @@ class Passage:
     score: float
     """Fused score, 0 to 1, relative to the query: for ranking, never a confidence."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """The parts: `cosine`, `bigram`, `morpheme` before normalisation."""
+    """The parts: `cosine`, `bigram`, `morpheme` before normalisation; of a second look `question` and
+    `queries`, what the customer's and other wordings gave, `first` and `rerank`, before and after."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """title, category, date, locale, tags: whatever the front matter said."""
     best: str = ""

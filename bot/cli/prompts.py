@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bot.store.prompt_history import Entry
     from bot.store.store import Store
     from brain.knowledge.retrieve import Found
+    from brain.messages import Situation
     from brain.prompt.compose import Composed
     from brain.prompt.prompts import Prompts
 
@@ -75,8 +76,8 @@ def prompt_show(
 ) -> None:
     """Print what the model would get, with the tokens of every part.
 
-    A question is looked up in the index, if one is built. Time of day and opening hours are those
-    of `now` unless the situation names them.
+    A question is looked up in the index, if one is built, and its mood, intent and language are read.
+    Time of day and opening hours are those of `now`. What the situation names comes before all that.
     """
     from brain.prompt.conditions import situation_of
 
@@ -86,25 +87,45 @@ def prompt_show(
         async with _opened(config) as opened:
             prompts, side = await _chosen(opened, variant)
             found = await _look_up(opened, question) if question else None
-            composed = _compose(opened.config, prompts, side, given, question, found, now)
+            shown, composed = _compose(opened.config, prompts, side, given, question, found, now)
         if as_json:
             print_json(
                 {
                     "version": prompts.version,
                     "variant": side,
                     "adjusted": sorted(prompts.adjusted),
+                    "situation": asdict(shown),
                     "messages": list(composed.messages),
                     "layers": list(composed.layers),
+                    "parts": [asdict(part) for part in composed.parts],
+                    "levels": dict(composed.levels),
                     "dropped": list(composed.dropped),
                     "tokens": dict(composed.tokens),
                 }
             )
             return
+        said = ", ".join(f"{name}={value}" for name, value in asdict(shown).items() if value != "")
+        say(f"=== situation\n{said}\n")
         for message in composed.messages:
             say(f"=== {message['role']}\n{message['content']}\n")
-        say("=== parts\n" + "\n".join(composed.layers) + "\n")
-        say("=== dropped\n" + ("\n".join(composed.dropped) or "-") + "\n")
-        say("=== tokens\n" + "\n".join(f"{part}: {n}" for part, n in composed.tokens.items()))
+        say("=== parts: tokens, priority (P3 goes first, P0 never), name")
+        for part in composed.parts:
+            say(f"{part.tokens:6}  {part.priority or '  '}  {part.name}")
+        say("\n=== left out or shortened for want of room")
+        say("\n".join(composed.dropped) or "-")
+        of = composed.levels
+        say("\n=== wordings")
+        say(
+            f"layers 1 to 5, facts (a seventh of the room): MUST {of['MUST']}, others {of['others']}"
+        )
+        say(f"layer 6, modules, examples: {of['turn']}, or core where that does not fit")
+        say("\n=== tokens, estimated")
+        model = opened.config.model
+        for kind, n in composed.tokens.items():
+            say(f"{n:6}  {kind}")
+        say(
+            f"{model.num_ctx - model.num_predict:6}  at most: {model.num_ctx} - {model.num_predict}"
+        )
 
     run_task(show())
 
@@ -151,7 +172,7 @@ def _compose(
     question: str,
     found: Found | None,
     now: datetime | None,
-) -> Composed:
+) -> tuple[Situation, Composed]:
     from bot.app import company_facts
     from brain.clock import CompanyClock
     from brain.memory import Session
@@ -165,14 +186,37 @@ def _compose(
         open=clock.is_open(moment),
         confidence=found.confidence.level if found else "low",
     )
-    return prompts.compose(
-        situation=replace(situation, **given),
+    if question:
+        situation = _read(config, question, situation)
+    situation = replace(situation, **given)
+    composed = prompts.compose(
+        situation=situation,
         session=Session(address=Address(channel="console", conversation="show", user="show")),
         question=question,
         passages=found.passages if found else (),
         now=clock.local(moment),
         budget=Budget(num_ctx=config.model.num_ctx, reserve=config.model.num_predict),
         variant=side,
+    )
+    return situation, composed
+
+
+def _read(config: configuration.Config, question: str, situation: Situation) -> Situation:
+    """`situation` with what a turn reads off the words alone."""
+    from brain.emotion import EmotionHead
+    from brain.intent import Intents
+    from brain.knowledge.embed import open_embedder
+    from brain.knowledge.retrieve import normalised
+    from brain.situation import detect_language
+
+    vector = open_embedder("bundled", ollama_host="").query(normalised(question))
+    emotion = EmotionHead.bundled().read(vector)
+    return replace(
+        situation,
+        emotion=emotion.label,
+        intensity=round(emotion.intensity, 2),
+        intent=Intents.load(config.prompts_folder / "intents.yaml").classify(question),
+        language=detect_language(question, config.language),
     )
 
 

@@ -9,25 +9,19 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from brain.errors import PromptError
 from brain.memory import Exchange, Session
-from brain.messages import Passage, Situation
+from brain.messages import Address, Passage, Situation
 from brain.prompt.budget import PER_MESSAGE, Budget, Compression, compression, weigh
 from brain.prompt.last_message import Defuser, LastMessage, Room
-from brain.prompt.parts import PRIORITIES, STRENGTHS, Layer, PromptSet, Rule, Strength
+from brain.prompt.parts import Part, Priority, PromptSet
+from brain.prompt.system_message import SystemMessage
 
 NEARLY_FULL = 0.7
 """Share of its room from which a window is summed up, so that the summary is there when it moves."""
-WORDINESS: tuple[tuple[Compression, Compression], ...] = (
-    ("detailed", "detailed"),
-    ("standard", "standard"),
-    ("standard", "core"),
-    ("core", "core"),
-)
-"""Wordings of the static part, the fullest first: of its MUST rules and of the others."""
 SHORTEST_WORDS = 64
 """Tokens that the customer's words must be able to take, whatever else is in the prompt."""
 LEAST_REPLY = 128
@@ -42,8 +36,8 @@ class Composed:
     """`role` and `content`, as Ollama's chat takes them."""
     session: Session
     """The session, its window moved if it was full."""
-    parts: Mapping[str, int]
-    """Estimated tokens of every part that was used, by its name."""
+    parts: tuple[Part, ...]
+    """What it is made of."""
     dropped: tuple[str, ...]
     """What was left out or, with `:shorter`, shortened for want of room: `P3 format.emoji`."""
     tokens: Mapping[str, int]
@@ -56,27 +50,15 @@ class Composed:
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the parts that were used."""
-        return tuple(self.parts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Static:
-    blocks: Mapping[str, str]
-    dropped: tuple[str, ...]
-    levels: tuple[Compression, Compression]
-    complete: bool
-
-    @property
-    def text(self) -> str:
-        return "\n\n".join(self.blocks.values())
+        return tuple(part.name for part in self.parts)
 
 
 class Composer:
-    """Composes prompts from one prompt set; keeps the static part of each budget."""
+    """Composes prompts from one prompt set."""
 
     def __init__(self, parts: PromptSet) -> None:
         self._parts = parts
-        self._static: dict[int, _Static] = {}
+        self._system = SystemMessage(parts)
         self._defuse = Defuser(parts.frame)
 
     def compose(
@@ -98,7 +80,7 @@ class Composer:
         time zone. `marker` is random unless given. `adjusted` are the adjustments that are on.
         Raises PromptError when the static rules leave no room even so.
         """
-        static = self.static(budget)
+        static = self._system.at(budget)
         text = static.text
         system = budget.count(text) + PER_MESSAGE
         least = min(budget.reserve, LEAST_REPLY)
@@ -118,10 +100,7 @@ class Composer:
             if free >= SHORTEST_WORDS * max(1.0, budget.factor):
                 break
         else:
-            raise PromptError(
-                f"the static rules take {system + fixed} of {budget.num_ctx - least} tokens and "
-                "leave no room for a question; shorten prompts/layers or raise model.num_ctx"
-            )
+            raise self._too_long(system + fixed, budget.num_ctx - least)
         words = self._defuse(question)
         kept = budget.shorten(words, free, self._parts.frame.omitted)
         free -= budget.count(kept)
@@ -145,12 +124,19 @@ class Composer:
             )
         )
         tokens = {kind: cost for kind, cost in room.used.items() if cost}
-        parts = {name: budget.count(block) for name, block in static.blocks.items()}
-        parts |= {kind: spent[kind] for kind in ("summary", "history") if spent[kind]}
+        before: dict[str, tuple[Priority | None, int]] = {
+            **{name: (None, budget.count(block)) for name, block in static.blocks.items()},
+            **{kind: ("P1", spent[kind]) for kind in ("summary", "history") if spent[kind]},
+            **{name: ("P1", cost) for name, cost in ruled.items()},
+        }
+        parts = [
+            Part(name=name, priority=keep, tokens=cost) for name, (keep, cost) in before.items()
+        ]
+        parts += [*room.parts, Part(name="question", priority="P0", tokens=spent["question"])]
         return Composed(
             messages=messages,
             session=session,
-            parts={**parts, **ruled, **room.parts, "question": spent["question"]},
+            parts=tuple(parts),
             dropped=(
                 *static.dropped,
                 *lost,
@@ -164,6 +150,27 @@ class Composer:
             },
             tokens={**tokens, "estimated": sum(tokens.values())},
             passages=included,
+        )
+
+    def _too_long(self, taken: int, limit: int) -> PromptError:
+        rules = [rule for layer in self._parts.layers for rule in layer.rules]
+        musts = (rule for rule in rules if rule.priority == "MUST")
+        longest = max(musts, key=lambda rule: weigh(rule.text("core")))
+        return PromptError(
+            f"{longest.where}: the rules take {taken} of {limit} tokens and leave no room for a "
+            f"question; shorten the MUST rules, of which {longest.id!r} is the longest, or raise "
+            "model.num_ctx"
+        )
+
+    def check(self, budget: Budget) -> None:
+        """Raises PromptError, with file and line, when the rules leave no room for a question."""
+        self.compose(
+            situation=Situation(),
+            session=Session(address=Address(channel="", conversation="", user="")),
+            question="",
+            passages=(),
+            now=datetime.now(UTC),
+            budget=budget,
         )
 
     def digest(self, session: Session, budget: Budget) -> tuple[dict[str, Any], ...]:
@@ -180,81 +187,9 @@ class Composer:
         ask = self._parts.frame.digest
         if not ask or session.digest or _cost(history, budget) < room * NEARLY_FULL:
             return ()
-        system = {"role": "system", "content": self.static(budget).text}
+        system = {"role": "system", "content": self._system.at(budget).text}
         messages = _alternating((system, *summary, *history, {"role": "user", "content": ask}))
         return messages if _cost(messages, budget) <= budget.limit else ()
-
-    def static(self, budget: Budget) -> _Static:
-        """The system message: the wordiest version whose rules fit its share, alike for everybody.
-
-        It depends on the window alone, not on the model's correction, so that it never changes.
-        """
-        share = budget.system
-        if share not in self._static:
-            for musts, others in WORDINESS:
-                static = self._static_at(musts, others, share)
-                if static.complete:
-                    break
-            self._static[share] = static
-        return self._static[share]
-
-    def _static_at(self, musts: Compression, others: Compression, share: int) -> _Static:
-        """All MUST rules; then SHOULD rules, facts and MAY rules as long as they fit `share`."""
-        rules = [(layer, rule) for layer in self._parts.layers[:-1] for rule in layer.rules]
-        chosen = {
-            f"{layer.name}.{rule.id}": rule.text(musts)
-            for layer, rule in rules
-            if rule.priority == "MUST"
-        }
-        should, may = (self._named(rules, strength, others) for strength in ("SHOULD", "MAY"))
-        facts = [("P2", f"fact:{line.partition(':')[0]}", line) for line in self._parts.facts]
-        optional = [*should, *facts, *may]
-        every = [*chosen.values(), *(line for _, _, line in (*should, *may))]
-        legend = self._parts.abbreviations.explained("\n".join(every))
-        left = share - PER_MESSAGE - weigh("\n\n".join(self._blocks(chosen).values()) + legend)
-        for _, name, line in optional:
-            cost = weigh(f"- {line}\n")
-            if cost <= left:
-                left -= cost
-                chosen[name] = line
-        said = [line for name, line in chosen.items() if not name.startswith("fact:")]
-        legend = self._parts.abbreviations.explained("\n".join(said))
-        return _Static(
-            blocks=self._blocks(chosen, legend),
-            dropped=tuple(f"{keep} {name}" for keep, name, _ in optional if name not in chosen),
-            levels=(musts, others),
-            complete=left >= 0 and all(name in chosen for _, name, _ in should),
-        )
-
-    @staticmethod
-    def _named(
-        rules: Sequence[tuple[Layer, Rule]], strength: Strength, level: Compression
-    ) -> list[tuple[str, str, str]]:
-        return [
-            (PRIORITIES[strength], f"{layer.name}.{rule.id}", rule.text(level))
-            for layer, rule in rules
-            if rule.priority == strength
-        ]
-
-    def _blocks(self, chosen: Mapping[str, str], legend: str = "") -> dict[str, str]:
-        """The system message with the rules and facts of `chosen`, in the order of the files."""
-        frame = self._parts.frame
-        blocks = {"frame": "\n".join(filter(None, (frame.reading, legend)))}
-        for layer in self._parts.layers[:-1]:
-            lines = [f"# {layer.number}. {layer.title}"]
-            for strength in STRENGTHS:
-                names = [
-                    f"{layer.name}.{rule.id}" for rule in layer.rules if rule.priority == strength
-                ]
-                said = [f"- {chosen[name]}" for name in names if name in chosen]
-                if said:
-                    lines += [f"{frame.strengths[strength]}:", *said]
-            if len(lines) > 1:
-                blocks[layer.name] = "\n".join(lines)
-        facts = [f"- {line}" for name, line in chosen.items() if name.startswith("fact:")]
-        if facts:
-            blocks["facts"] = "\n".join([f"# {frame.facts}", *facts])
-        return blocks
 
     def _history(
         self, session: Session, budget: Budget, free: int
@@ -272,6 +207,10 @@ class Composer:
         lost: list[str] = []
         if _cost(history, budget) + _cost(summary, budget) > free:
             history, lost = [], ["P1 history"]
+        if summary and summary[0]["content"].count("\n") < len(session.marks) + len(
+            session.summary.splitlines()
+        ):
+            lost.append("P1 summary:shorter")
         if _cost(summary, budget) > free:
             summary, lost = [], ["P1 history", "P1 summary"]
         return summary, history, session, lost

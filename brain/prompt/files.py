@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from brain.errors import PromptError
 from brain.facts import Facts, fields, suggest
 from brain.prompt.abbreviations import Abbreviations
 from brain.prompt.adjustments import Adjustments
-from brain.prompt.budget import Compression
 from brain.prompt.conditions import conditions
 from brain.prompt.parts import (
-    LEVELS,
     Example,
     Frame,
-    Keep,
     Layer,
     Module,
     PromptSet,
     Rule,
-    Strength,
     wording,
+)
+from brain.prompt.schema import (
+    Change,
+    ExampleFile,
+    FrameFile,
+    LayerFile,
+    ModuleFile,
+    PersonaFile,
+    RuleEntry,
 )
 from brain.strict import Document, Place
 
@@ -32,117 +34,6 @@ LAYERS = ("identity", "knowledge", "behaviour", "format", "exceptions", "adaptat
 """Names of the six layers; their files are `1_identity.yaml` and so on."""
 DYNAMIC = ("now",)
 """Slots that texts of one turn may use; the static layers may use none."""
-
-Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Texts(_Strict):
-    core: str | None = None
-    standard: str | None = None
-    detailed: str | None = None
-
-    @model_validator(mode="after")
-    def _some(self) -> _Texts:
-        if not (self.core or self.standard or self.detailed):
-            raise ValueError("write a text, or one of core, standard, detailed")
-        return self
-
-    def written(self) -> dict[Compression, str]:
-        """Those that are there."""
-        return {level: text for level in LEVELS if (text := getattr(self, level))}
-
-
-def _levels(value: Any) -> Any:
-    return {"standard": value} if isinstance(value, str) else value
-
-
-def _kept(value: Any) -> Any:
-    if value == "P0":
-        raise ValueError(
-            "P0, never left out, are the customer's words and the MUST rules; write P1 for what is "
-            "left out last, P2, or P3 for what is left out first"
-        )
-    return value
-
-
-Wording = Annotated[_Texts, BeforeValidator(_levels)]
-Kept = Annotated[Keep, BeforeValidator(_kept)]
-
-
-class _Rule(_Strict):
-    id: Id
-    priority: Strength
-    text: Wording
-    when: dict[str, Any] = {}
-
-
-class _LayerFile(_Strict):
-    layer: int
-    name: Literal["identity", "knowledge", "behaviour", "format", "exceptions", "adaptation"]
-    title: str
-    rules: list[_Rule]
-
-
-class _Change(_Strict):
-    id: Id
-    layer: int | None = None
-    priority: Strength | None = None
-    text: Wording | None = None
-    when: dict[str, Any] | None = None
-
-
-class _PersonaFile(_Strict):
-    persona: Id
-    extends: str | None = None
-    rules: list[_Change] = []
-
-
-class _ModuleFile(_Strict):
-    module: Id
-    title: str
-    priority: Kept = "P1"
-    when: dict[str, Any]
-    adjustment: Id | None = None
-    rules: list[_Rule]
-
-
-class _ExampleFile(_Strict):
-    example: Id
-    priority: Kept = "P2"
-    when: dict[str, Any]
-    adjustment: Id | None = None
-    customer: str
-    assistant: Wording
-
-
-class _Strengths(_Strict):
-    MUST: str
-    SHOULD: str
-    MAY: str
-
-
-class _FrameFile(_Strict):
-    reading: str
-    strengths: _Strengths
-    facts: str
-    summary: str
-    situation: str
-    example: str
-    customer: str
-    assistant: str
-    passages: str
-    nothing: str
-    words: str
-    closing: str
-    data_fence: str
-    words_fence: str
-    omitted: str
-    weekdays: Annotated[str, Field(min_length=7, max_length=7)]
-    digest: str = ""
 
 
 class Reader:
@@ -192,11 +83,11 @@ class Reader:
             if path.name not in expected:
                 hint = suggest(path.name, sorted(expected))
                 raise PromptError(f"{path}: no such layer; {hint}")
-        rules: dict[tuple[int, str], tuple[_Rule, Document, Place]] = {}
+        rules: dict[tuple[int, str], tuple[RuleEntry, Document, Place]] = {}
         titles: dict[int, str] = {}
         for number, name in enumerate(LAYERS, 1):
             document = Document(self._path("layers", f"{number}_{name}.yaml"), error=PromptError)
-            file = document.parse(_LayerFile)
+            file = document.parse(LayerFile)
             if (file.layer, file.name) != (number, name):
                 raise document.fault(("layer",), f"this file is layer {number}, {name}")
             titles[number] = file.title
@@ -208,9 +99,6 @@ class Reader:
                 place: Place = ("rules", at)
                 number, rule = self._changed(change, rules, document, place)
                 rules[number, rule.id] = (rule, document, place)
-        self._choose_codes(
-            rule for (number, _), (rule, _, _) in rules.items() if number < len(LAYERS)
-        )
         return tuple(
             Layer(
                 number=number,
@@ -224,13 +112,7 @@ class Reader:
             for number, name in enumerate(LAYERS, 1)
         )
 
-    def _choose_codes(self, static: Iterable[_Rule]) -> None:
-        """Keep the codes that save more in the rules than their explanation takes."""
-        written = [texts for rule in static if not _with_facts(texts := rule.text.written())]
-        for level in self._short.levels:
-            self._short = self._short.worthwhile([wording(texts, level) for texts in written])
-
-    def _ancestry(self, persona: str) -> list[tuple[Document, list[_Change]]]:
+    def _ancestry(self, persona: str) -> list[tuple[Document, list[Change]]]:
         """The personas that `persona` extends, the most general first, and itself."""
         names = [path.stem for path in self.files("personas")]
         if persona not in names:
@@ -238,12 +120,12 @@ class Reader:
                 f"{self._folder / 'personas'}: unknown persona {persona!r}; "
                 + suggest(persona, names)
             )
-        line: list[tuple[Document, list[_Change]]] = []
+        line: list[tuple[Document, list[Change]]] = []
         seen: list[str] = []
         following: str | None = persona
         while following:
             document = Document(self._path("personas", f"{following}.yaml"), error=PromptError)
-            file = document.parse(_PersonaFile)
+            file = document.parse(PersonaFile)
             if file.persona != following:
                 raise document.fault(("persona",), f"this file is the persona {following!r}")
             document.check_distinct(("rules",), [change.id for change in file.rules], "id")
@@ -258,11 +140,11 @@ class Reader:
 
     def _changed(
         self,
-        change: _Change,
-        rules: Mapping[tuple[int, str], tuple[_Rule, Document, Place]],
+        change: Change,
+        rules: Mapping[tuple[int, str], tuple[RuleEntry, Document, Place]],
         document: Document,
         place: Place,
-    ) -> tuple[int, _Rule]:
+    ) -> tuple[int, RuleEntry]:
         """The rule that a persona adds or overrides, and its layer."""
         homes = [number for number, name in rules if name == change.id]
         number = change.layer or (homes[0] if homes else 0)
@@ -287,12 +169,12 @@ class Reader:
         for name in ("priority", "text"):
             if name not in given:
                 raise document.fault(place, f"the new rule {change.id!r} needs {name!r}")
-        return number, _Rule.model_construct(id=change.id, **{"when": {}, **given})
+        return number, RuleEntry.model_construct(id=change.id, **{"when": {}, **given})
 
     def module(self, path: Path) -> Module:
         """The module in `path`."""
         document = Document(path, error=PromptError)
-        file = document.parse(_ModuleFile)
+        file = document.parse(ModuleFile)
         document.check_distinct(("rules",), [rule.id for rule in file.rules], "id")
         entries = ((rule, document, ("rules", at)) for at, rule in enumerate(file.rules))
         return Module(
@@ -307,7 +189,7 @@ class Reader:
     def example(self, path: Path) -> Example | None:
         """The example in `path`; None if it needs facts that are not known."""
         document = Document(path, error=PromptError)
-        file = document.parse(_ExampleFile)
+        file = document.parse(ExampleFile)
         when = conditions(document, ("when",), file.when)
         customer = self._fill(document, ("customer",), file.customer, DYNAMIC)
         assistant = {
@@ -335,7 +217,7 @@ class Reader:
 
     def frame(self, path: Path) -> Frame:
         """The words between the parts."""
-        file = Document(path, error=PromptError).parse(_FrameFile)
+        file = Document(path, error=PromptError).parse(FrameFile)
         words = file.model_dump(exclude={"strengths"})
         strengths = file.strengths
         return Frame(
@@ -348,7 +230,7 @@ class Reader:
         )
 
     def _rules(
-        self, entries: Iterable[tuple[_Rule, Document, Place]], *, dynamic: bool
+        self, entries: Iterable[tuple[RuleEntry, Document, Place]], *, dynamic: bool
     ) -> tuple[Rule, ...]:
         """The rules whose facts are known; only `dynamic` ones may depend on the situation."""
         ready: list[Rule] = []
@@ -362,9 +244,10 @@ class Reader:
             texts = {}
             slots = DYNAMIC if dynamic else ()
             written = rule.text.written()
-            if not dynamic and not _with_facts(written):
+            factual = any("{" in text for text in written.values())
+            if not dynamic and not factual:
                 for level in self._short.levels:
-                    written[level] = self._short.short(wording(written, level))
+                    written[level] = self._short.shorter(wording(written, level))
             for level, text in written.items():
                 filled = self._fill(document, (*place, "text", level), text, slots)
                 if filled is not None:
@@ -373,7 +256,16 @@ class Reader:
                     texts[level] = filled if dynamic else filled.format_map({})
             if texts:
                 when = conditions(document, (*place, "when"), rule.when)
-                ready.append(Rule(id=rule.id, priority=rule.priority, texts=texts, when=when))
+                ready.append(
+                    Rule(
+                        id=rule.id,
+                        priority=rule.priority,
+                        texts=texts,
+                        when=when,
+                        where=f"{document.path}:{document.line(place)}",
+                        factual=factual,
+                    )
+                )
         return tuple(ready)
 
     def _fill(
@@ -383,8 +275,3 @@ class Reader:
             return self._facts.fill(text.strip(), slots)
         except ValueError as wrong:
             raise document.fault(place, str(wrong)) from None
-
-
-def _with_facts(texts: Mapping[Compression, str]) -> bool:
-    """Whether any wording has a slot: what it says is the company's own."""
-    return any("{" in text for text in texts.values())

@@ -15,6 +15,7 @@ from brain.prompt.parts import (
     Frame,
     Keep,
     Module,
+    Part,
     Priority,
     PromptSet,
     Strength,
@@ -57,8 +58,8 @@ class Room:
         """Tokens."""
         self.used = dict(used)
         """Tokens by kind of part."""
-        self.parts: dict[str, int] = {}
-        """Tokens by name, of what was placed."""
+        self.parts: list[Part] = []
+        """What was placed."""
         self.dropped: list[str] = []
         """What did not fit, or only `:shorter`, with its priority."""
 
@@ -81,7 +82,7 @@ class Room:
             if cost <= room:
                 self.left -= cost
                 self.used[kind] = self.used.get(kind, 0) + cost
-                self.parts[name] = self.parts.get(name, 0) + cost
+                self.parts.append(Part(name=name, priority=priority, tokens=cost))
                 if text != wordings[0]:
                     self.dropped.append(f"{priority} {name}:shorter")
                 return text

@@ -32,6 +32,18 @@ def wording(texts: Mapping[Compression, str], level: Compression) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What was put into a prompt."""
+
+    name: str
+    """Layer, rule of layer 6, module, example, passage ...: `module:product_guide`."""
+    priority: Priority | None
+    """When it would have gone; None for a layer, whose rules have priorities of their own."""
+    tokens: int
+    """Estimated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One instruction to the model."""
 
@@ -43,6 +55,10 @@ class Rule:
     """Its wordings, at least one."""
     when: tuple[Condition, ...] = ()
     """All must hold; empty: always."""
+    where: str = ""
+    """File and line."""
+    factual: bool = False
+    """Whether it words a fact of the company, and so is never abbreviated."""
 
     def text(self, level: Compression) -> str:
         """Its wording at `level`; see `wording`."""

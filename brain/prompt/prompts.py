@@ -87,6 +87,11 @@ class Prompts:
             variants=variants,
         )
 
+    def check(self, budget: Budget) -> None:
+        """Raises PromptError when rules leave no room for a question; see `Composer.check`."""
+        for composer in (self._composer, *self._composers.values()):
+            composer.check(budget)
+
     def phrase(self, name: str, language: str = "ko", /, **slots: object) -> str:
         """The phrase `name` (`quoted.answer`) in Korean or English, English for other languages.
 

@@ -42,12 +42,18 @@ def test_a_set_is_shown_changed_compared_and_brought_back(company: Path, tmp_pat
         *("show", "--situation", "emotion=angry,daypart=night,repeats=1"),
         *("--question", "배송비 얼마예요?"),
     )
+    assert (shown["situation"]["intent"], shown["situation"]["language"]) == ("order", "ko")
+    assert shown["situation"]["emotion"] == "angry"
     last = shown["messages"][-1]["content"]
     assert "고객님이 화가 나셨습니다" in last
     assert "배송비는 2,500원이며" in last  # a passage of the index
     assert {"adaptation.angry", "adaptation.night", "adaptation.repeated"} <= set(shown["layers"])
     assert {"system", "situation", "passages", "question", "estimated"} <= shown["tokens"].keys()
     assert shown["tokens"]["estimated"] == sum(shown["tokens"].values()) // 2
+    passage = next(part for part in shown["parts"] if part["name"].startswith("passage:"))
+    assert passage["priority"] == "P1"
+    assert shown["levels"] == {"MUST": "standard", "others": "standard", "turn": "detailed"}
+    assert any(dropped.startswith("P2 fact:") for dropped in shown["dropped"])
     before = as_json(tmp_path, "status")
     assert (before["version"], before["pinned"]) == (shown["version"], False)
 
@@ -74,3 +80,15 @@ def test_a_situation_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sangdam.yaml").write_text("", encoding="utf-8")
     said = sangdam(tmp_path, "show", "--situation", "emotion=angri", fails=True)
     assert said == "sangdam: 'emotion' has no value 'angri'; did you mean 'angry'?\n"
+
+
+def test_rules_that_leave_no_room_are_found_by_lint(tmp_path: Path) -> None:
+    shutil.copytree(packaged("prompts"), tmp_path / "prompts")
+    (tmp_path / "sangdam.yaml").write_text("prompts: {folder: prompts}\n", encoding="utf-8")
+    assert "fine, version" in sangdam(tmp_path, "lint")
+    layer = tmp_path / "prompts" / "layers" / "4_format.yaml"
+    text = layer.read_text(encoding="utf-8")
+    rule = f"  - {{id: long, priority: MUST, text: {'가나다라 ' * 3000}}}\n"
+    layer.write_text(text + rule, encoding="utf-8")
+    said = sangdam(tmp_path, "lint", fails=True)
+    assert said.startswith(f"sangdam: {layer}:{len(text.splitlines()) + 1}: the rules take ")

@@ -208,6 +208,48 @@ def test_what_is_left_out_goes_by_priority_and_is_named() -> None:
     assert not {f"P{n} {name}" for n in range(4) for name in tight.layers} & set(tight.dropped)
 
 
+def test_examples_get_shorter_and_fewer_where_less_is_left(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "prompts"))
+    example = folder / "examples" / "complaint_late_delivery.yaml"
+    for n in range(3):
+        more = example.read_text(encoding="utf-8").replace("late_delivery", f"late_delivery_{n}")
+        (folder / "examples" / f"z{n}.yaml").write_text(more, encoding="utf-8")
+    prompts = Prompts.load(folder, FACTS)
+
+    def shown(question: str, num_ctx: int) -> tuple[str, int, Composed]:
+        budget = Budget(num_ctx=num_ctx, reserve=num_ctx // 8)
+        composed = compose(question, passages=0, budget=budget, prompts=prompts)
+        last = composed.messages[-1]["content"]
+        return last, last.count("[답변 예시]"), composed
+
+    for num_ctx, examples, level in ((32768, 3, "detailed"), (4096, 2, "standard")):
+        last, count, composed = shown("배송이 늦어요", num_ctx)
+        assert (count, composed.levels["turn"]) == (examples, level)
+        assert "충분히 이해합니다" in last
+        assert f"P2 example:complaint_late_delivery_{examples - 1}" in composed.dropped
+    last, count, composed = shown("배송이 늦어요 " * 80, 2048)
+    assert (count, composed.levels["turn"]) == (1, "core")
+    assert "충분히 이해합니다" not in last
+    assert "주문 내역의 '배송 조회'" in last
+
+
+def test_what_is_only_shortened_is_named_too() -> None:
+    text = "가나다라마 " * 3000
+    found = Passage(id="1", document="d.md", heading="H", text=text, score=1.0, best="짧은 답.")
+    composed = PROMPTS.compose(
+        situation=Situation(),
+        session=Session(address=ADDRESS),
+        question="뭐예요?",
+        passages=[found],
+        now=NOW,
+        budget=BUDGET,
+    )
+    assert "P1 passage:d.md:shorter" in composed.dropped
+    part = next(part for part in composed.parts if part.name == "passage:d.md")
+    assert part.priority == "P1"
+    assert part.tokens == composed.tokens["passages"]
+
+
 def test_a_passage_too_long_for_its_share_is_cut_to_what_matched_or_in_the_middle() -> None:
     long = "가나다라마 " * 3000
     for best, sign in (("정답은 이것입니다.", "정답은 이것입니다."), ("", "자 생략)")):
@@ -291,8 +333,13 @@ def test_rules_too_long_for_the_window_are_an_error_and_not_a_cut_prompt(tmp_pat
     rule = "  - {id: long, priority: MUST, text: '" + "가나다라 " * 1000 + "'}\n"
     identity.write_text(identity.read_text(encoding="utf-8") + rule, encoding="utf-8")
     prompts = Prompts.load(folder, FACTS)
-    with pytest.raises(PromptError, match="leave no room for a question"):
-        compose(prompts=prompts, budget=Budget(num_ctx=2048, reserve=512))
+    small = Budget(num_ctx=2048, reserve=512)
+    line = identity.read_text(encoding="utf-8").splitlines().index(rule.rstrip()) + 1
+    with pytest.raises(PromptError, match=r"leave no room for a question.*'long' is the longest"):
+        compose(prompts=prompts, budget=small)
+    with pytest.raises(PromptError, match=rf"1_identity\.yaml:{line}: "):
+        prompts.check(small)
+    prompts.check(BUDGET)
     assert compose(prompts=prompts).tokens["estimated"] <= BUDGET.limit
 
 

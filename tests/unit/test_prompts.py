@@ -141,6 +141,20 @@ MISTAKES = {
         "did you mean 'technical'",
     ),
     "module key": ("modules/troubleshooting.yaml", "title:", "titel:", 0, "did you mean 'title'"),
+    "module never left out": (
+        "modules/troubleshooting.yaml",
+        "priority: P1",
+        "priority: P0",
+        0,
+        "write P1 for what is left out last",
+    ),
+    "example wording": (
+        "examples/plain_question.yaml",
+        "  standard:",
+        "  standart:",
+        0,
+        "did you mean 'standard'",
+    ),
     "example key": (
         "examples/plain_question.yaml",
         "assistant:",
