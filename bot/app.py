@@ -254,9 +254,11 @@ def company_facts(config: Config) -> Facts:
 
 def read_prompts(config: Config) -> Prompts:
     """The prompt set that `config` names. Raises PromptError."""
-    return Prompts.load(
+    prompts = Prompts.load(
         config.prompts_folder, company_facts(config), persona=config.prompts.persona
     )
+    prompts.check(Budget(num_ctx=config.model.num_ctx, reserve=config.model.num_predict))
+    return prompts
 
 
 def prompt_versions(config: Config, store: Store, now: Callable[[], datetime]) -> Versions:

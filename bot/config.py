@@ -68,7 +68,7 @@ class Knowledge(Section):
         "rules", description="what tells what a question leans on; model: in doubt it is asked too"
     )
     deadline: float = Field(
-        5.0, gt=0, le=60, description="seconds for those three; then the first search stands"
+        3.0, gt=0, le=60, description="seconds for those three; then the first search stands"
     )
 
     @field_validator("rerank", mode="before")

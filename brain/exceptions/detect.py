@@ -93,16 +93,19 @@ class Detector:
             }
         )
 
-    def find(self, text: str, *, opening: bool = True, only: str = "") -> tuple[str, ...]:
+    def find(
+        self, text: str, *, opening: bool = True, only: str = "", but: str = "-"
+    ) -> tuple[str, ...]:
         """Names of the exceptions that show in `text`, in the order of the file.
 
-        `opening`: nothing was said before it. `only`: no others than those that begin like this.
+        `opening`: nothing was said before it. `only`: no others than those that begin like this;
+        `but`: none that begins like this.
         """
         said = folded(text)
         return tuple(
             name
             for name, sign in self._signs.items()
-            if name.startswith(only) and sign.shows(said, opening)
+            if name.startswith(only) and not name.startswith(but) and sign.shows(said, opening)
         )
 
     def weighed(self, name: str) -> bool:

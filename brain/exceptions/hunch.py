@@ -14,18 +14,20 @@ import numpy.typing as npt
 from brain.emotion import Vector
 from brain.exceptions.detect import folded
 
-UNLIKELY = 0.01
+UNLIKELY = 0.05
 """Probability below which a pattern that is to be weighed counts as a coincidence."""
-SURE = 0.5
+SURE = 0.4
 """Probability from which a hunch counts."""
-DANGER = 0.6
+DANGER = 0.5
 """The same where it stops the conversation: nobody is to be suspected lightly."""
-BESIDES = 0.7
+BESIDES = 0.5
 """The same where a pattern, what was said before or what the documents say accounts for the message."""
-ONLY_DOUBTED = ("out_of_scope",)
-"""Never a hunch: that something is not our field would deny what the documents merely lack."""
+FOREIGN = 0.8
+"""The same for what is not our field: it would deny what the documents merely lack."""
+BEYOND = 0.9
+"""Probability from which a sign of that is believed even against documents that seem to answer."""
 
-COLUMNS = 2048
+COLUMNS = 4096
 """Into how many the letters are hashed."""
 LONGEST = 200
 """Characters of a message that are read."""
@@ -63,8 +65,8 @@ class Hunches:
 
     def joins(self, name: str, chance: float, *, accounted: bool) -> bool:
         """Whether `name` counts at that `chance`; `accounted`: the message means something already."""
-        if name in ONLY_DOUBTED:
-            return False
+        if name == "out_of_scope":
+            return chance >= FOREIGN and not accounted
         if accounted:
             return chance >= BESIDES
         return chance >= (DANGER if name.startswith("critical_safety.") else SURE)

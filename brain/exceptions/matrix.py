@@ -14,7 +14,7 @@ from typing import TypeVar
 from brain.emotion import Vector
 from brain.errors import PromptError
 from brain.exceptions.detect import Detector, folded
-from brain.exceptions.hunch import UNLIKELY, Hunches
+from brain.exceptions.hunch import BEYOND, UNLIKELY, Hunches
 from brain.exceptions.matrix_file import Handler, Offer, Texts, read
 from brain.facts import Facts, shown, suggest
 from brain.messages import Attention, Choice, Level, ReplyKind, Situation, Turn
@@ -22,6 +22,8 @@ from brain.situation import detect_language
 
 CRITICAL = "critical_safety."
 """Names of the handlers that come before everything else begin like this."""
+ELSEWHERE = "out_of_scope.elsewhere"
+"""The handler of what is not our field unless the documents say so."""
 NOTES = 2
 """Sentences put before an answer at most."""
 ANGRY_TURNS = 2
@@ -101,8 +103,11 @@ class Matrix:
         return next(iter(self._detector.find(text, only=CRITICAL)), "")
 
     def detect(self, text: str, *, before: str | None) -> tuple[str, ...]:
-        """Names of the handlers that `text` shows; `before` is the last reply, None at the beginning."""
-        names = self._detector.find(text, opening=before is None)
+        """Names of the handlers that `text` shows, without those that `critical` looks for.
+
+        `before` is the last reply, None at the beginning.
+        """
+        names = self._detector.find(text, opening=before is None, but=CRITICAL)
         if before and not names and self._accepted(text, before):
             return ("person_wanted",)
         return _settled(names)
@@ -116,8 +121,10 @@ class Matrix:
         """
         chances = self._hunches.read(text, vector)
         kept = [name for name in names if not self._coincidence(name, chances)]
+        if ELSEWHERE in kept and chances["out_of_scope"] >= BEYOND:
+            kept.append("out_of_scope")
         likely = [
-            name
+            ELSEWHERE if name == "out_of_scope" else name
             for name, chance in sorted(chances.items(), key=lambda each: -each[1])
             if self._hunches.joins(name, chance, accounted=bool(kept or before) or known)
             and not (name == "ambiguous_request" and (kept or before is not None))

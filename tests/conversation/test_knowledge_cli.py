@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from bot.cli.doctor import examine
 from brain.knowledge.versions import only_writer
+from tests.wire.ollama_server import OllamaServer, Script
 
 QUESTION = "독서 모임은 언제 하나요?"
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,3 +88,45 @@ async def test_calibrate_names_its_minimum(run, kb: Kb, tmp_path: Path) -> None:
 async def test_answers_are_not_written_into_the_sample_company(kb: Kb, tmp_path: Path) -> None:
     (tmp_path / "sangdam.yaml").write_text("data: ./data\n")
     assert "knowledge.folder is not set" in await kb("answer", "12345678", "--text", "네")
+
+
+async def test_a_search_finds_what_a_customer_in_a_conversation_would(
+    run, kb: Kb, tmp_path: Path
+) -> None:
+    said = ("--history", "배송비 얼마예요?", "--history", "배송비는 2,500원입니다.")
+    by_rules = await kb("search", "주차도 되나요?", *said)
+    assert by_rules["rewritten"] == "배송비 얼마예요? 주차도 되나요?"
+    assert by_rules["results"][0]["document"] == "delivery.md"
+
+    alone = json.dumps({"question": "종로점에 주차할 수 있나요?"}, ensure_ascii=False)
+    async with OllamaServer(script=Script(reply=alone)) as server:
+        (tmp_path / "sangdam.yaml").write_text(
+            "knowledge: {folder: ./kb, rerank: off, follow_ups: model}\n"
+            f"model: {{host: '{server.host}'}}\n"
+        )
+        found = await kb("search", "주차도 되나요?", *said)
+    assert (found["rewritten"], found["after"]) == ("종로점에 주차할 수 있나요?", said[1])
+    assert found["results"][0]["heading"] == "shops > 종로점"
+
+
+@pytest.mark.parametrize(
+    ("knowledge", "level", "says"),
+    [
+        ("watch: false", "ok", "one search"),
+        (
+            "queries: 3, follow_ups: model",
+            "warn",
+            "queries: 3, follow_ups: model; without the model",
+        ),
+        ("rerank: 'cross-encoder:./absent'", "fail", "knowledge.rerank"),
+    ],
+)
+async def test_doctor_says_what_questions_are_looked_up_by(
+    run, kb: Kb, tmp_path: Path, knowledge: str, level: str, says: str
+) -> None:
+    file = tmp_path / "sangdam.yaml"
+    text = file.read_text().replace("folder: ./kb", f"folder: ./kb, {knowledge}")
+    file.write_text(text)
+    (check,) = [each for each in await examine(file) if each.name == "retrieval"]
+    assert check.level == level
+    assert says in check.detail

@@ -137,6 +137,7 @@ class LlamaServer:
             "stream": True,
             "stream_options": {"include_usage": True},
             "cache_prompt": True,
+            **_form(body.get("format")),
             **{key: options[key] for key in OPTIONS if key in options},
         }
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
@@ -250,6 +251,11 @@ def _words(content: str) -> dict[str, str]:
 
 def _line(message: Mapping[str, str], **rest: Any) -> bytes:
     return json.dumps({**_head(), "message": message, **rest}, ensure_ascii=False).encode() + b"\n"
+
+
+def _form(schema: Any) -> dict[str, Any]:
+    """What the engine calls Ollama's `format`."""
+    return {"response_format": {"type": "json_object", "schema": schema}} if schema else {}
 
 
 def _error(status: int, text: str) -> web.Response:

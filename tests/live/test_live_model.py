@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 
 import httpx
 import pytest
 
+from brain.model.asked import Form
 from brain.model.llm import Model, Timeouts
 from tests.live import llama_server
 
@@ -70,3 +72,14 @@ async def test_a_real_model(host: str) -> None:
             while (await server.get("/slots")).json()[0]["is_processing"]:
                 await asyncio.sleep(0.05)
         await endless.close()
+
+
+async def test_a_real_model_keeps_to_a_form(host: str) -> None:
+    model = Model(host=host, num_ctx=1024, timeouts=PATIENT)
+    names = {"type": "array", "items": {"type": "string", "maxLength": 20}, "maxItems": 3}
+    schema = {"type": "object", "properties": {"colours": names}, "required": ["colours"]}
+    said = await model.generate(
+        ASKED, write=lambda piece: None, form=Form(schema=schema, longest=80)
+    )
+    assert all(isinstance(name, str) for name in json.loads(said.text)["colours"])
+    await model.close()

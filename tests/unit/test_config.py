@@ -16,6 +16,8 @@ from brain.errors import ConfigError
         ("web:\n  hots: x\n", ":2: unknown key 'web.hots'; did you mean 'host'?"),
         ("modle: {}\n", ":1: unknown key 'modle'; did you mean 'model'?"),
         ("model:\n  timeouts:\n    conect: 1\n", ":3: unknown key 'model.timeouts.conect'"),
+        ("knowledge: {rerank: bge}\n", "write off, model or cross-encoder:<model folder>"),
+        ("knowledge:\n  queries: 5\n", ":2: knowledge.queries: input should be less than"),
         ("data: x\nweb:\n  port: 99999\n", ":3: web.port: input should be less than"),
         ("web:\n  port: 1\n  port: 2\n", ":3: the key 'port' stands twice"),
         ("admins: [nobody]\n", "write channel:user_id"),
@@ -50,6 +52,15 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
     assert found == config.Config()
     assert (found.knowledge_folder / "company.yaml").is_file()
     assert (found.prompts_folder / "layers").is_dir()
+
+
+@pytest.mark.parametrize("name", ["off", "model", "'cross-encoder:BAAI/bge-reranker-v2-m3'"])
+def test_a_ranker_is_read_as_written(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "sangdam.yaml"
+    file.write_text(f"knowledge: {{rerank: {name}}}\n")
+    found = config.load(file, environ={}).knowledge
+    assert found.rerank == name.strip("'")
+    assert found.asks_model == (name == "model")
 
 
 def test_paths_are_relative_to_the_file_and_variables_come_from_the_environment(
