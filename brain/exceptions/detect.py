@@ -62,7 +62,10 @@ class _Sign:
         if len(said) > self.longest or (self.opening and not opening):
             return False
         shown = any(pattern.search(said) for pattern in self.patterns)
-        return shown and not any(pattern.search(said) for pattern in self.unless)
+        return shown and not self.denied(said)
+
+    def denied(self, said: str) -> bool:
+        return any(pattern.search(said) for pattern in self.unless)
 
 
 class Detector:
@@ -107,6 +110,10 @@ class Detector:
             for name, sign in self._signs.items()
             if name.startswith(only) and not name.startswith(but) and sign.shows(said, opening)
         )
+
+    def denied(self, name: str, text: str) -> bool:
+        """Whether something in `text` speaks against `name`."""
+        return name in self._signs and self._signs[name].denied(folded(text))
 
     def weighed(self, name: str) -> bool:
         """Whether the patterns of `name` are too general to be believed against all likelihood."""

@@ -18,14 +18,14 @@ UNLIKELY = 0.05
 """Probability below which a pattern that is to be weighed counts as a coincidence."""
 SURE = 0.4
 """Probability from which a hunch counts."""
-DANGER = 0.5
+DANGER = 0.6
 """The same where it stops the conversation: nobody is to be suspected lightly."""
 BESIDES = 0.5
 """The same where a pattern, what was said before or what the documents say accounts for the message."""
-FOREIGN = 0.8
+FOREIGN = 0.7
 """The same for what is not our field: it would deny what the documents merely lack."""
-BEYOND = 0.9
-"""Probability from which a sign of that is believed even against documents that seem to answer."""
+BEYOND = 0.8
+"""Probability from which what speaks against it, in the words or in the documents, does not count."""
 
 COLUMNS = 4096
 """Into how many the letters are hashed."""

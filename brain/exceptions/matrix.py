@@ -127,6 +127,7 @@ class Matrix:
             ELSEWHERE if name == "out_of_scope" else name
             for name, chance in sorted(chances.items(), key=lambda each: -each[1])
             if self._hunches.joins(name, chance, accounted=bool(kept or before) or known)
+            and (chance >= BEYOND or not self._detector.denied(name, text))
             and not (name == "ambiguous_request" and (kept or before is not None))
         ]
         return _settled(_once([*kept, *likely]))

@@ -22,8 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 from echo import Verdict  # noqa: E402 - the path must be set first
 
-from bot.knowledge import library  # noqa: E402 - as above
 from bot.config import Config  # noqa: E402 - as above
+from bot.knowledge import library  # noqa: E402 - as above
 from bot.store.store import Store  # noqa: E402 - as above
 
 FORMS = ("는", "가 어떻게", "는요?", "가 어떻게 되나요", "를", "가 뭐예요", "는 어떻게 해요?")

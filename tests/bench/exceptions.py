@@ -3,8 +3,9 @@
     python -m tests.bench.exceptions [FILE] [--config sangdam.yaml] [--show]
 
 Every utterance of `exceptions.jsonl` (or FILE) is answered without a model, each in a conversation of its
-own (after its `history`, if it has one); what counts is `Turn.exceptions`. The half called
-`held_out` was not used while building: `--show` prints mistakes of the other one only.
+own (after its `history`, if it has one); what counts is `Turn.exceptions`. Rows called `held_out`,
+and those of `exceptions_unseen.jsonl`, were not used while building: `--show` prints mistakes of the
+rows called `build` only, among them all of `exceptions_fresh.jsonl`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python -m tests.bench.train_exceptions [--write]
 
-Trained on the utterances beside this file, the `build` half of `exceptions.jsonl`, and the sample
-company's questions as ordinary ones; never on the half that `exceptions.py` measures.
+Trained on the utterances beside this file, the rows called `build` of `exceptions.jsonl` and
+`exceptions_fresh.jsonl`, and the sample company's questions as ordinary ones; never on the rows
+that `exceptions.py` measures.
 """
 
 from __future__ import annotations
@@ -13,26 +14,29 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, hstack
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold, cross_val_predict
 
-from brain.exceptions.hunch import BESIDES, COLUMNS, SURE, columns
+from brain.exceptions.hunch import BESIDES, COLUMNS, DANGER, SURE, columns
 from brain.knowledge.embed import open_embedder
 from brain.redaction import redact
 
 HERE = Path(__file__).parent
 WEIGHTS = HERE.parents[1] / "brain/exceptions/hunch.npz"
 HANDLERS = {"medical_disclaimer": "legal_disclaimer.medical"}
-LEFT_TO_PATTERNS = ("language_barrier", "invalid_input")
+LEFT_TO_PATTERNS = ("invalid_input",)
 STRENGTH = 100.0
+"""How much an utterance weighs against weights that are small."""
+FOLDS = 5
+OPTIONS = {"maxiter": 300, "maxfun": 600}
 
 
 def rows() -> list[tuple[str, set[str]]]:
     """Utterances and their labels; none for ordinary ones."""
     found = [
         (row["text"], set(row["label"]))
-        for name in ("exception_utterances.jsonl", "exceptions.jsonl")
+        for name in ("exception_utterances.jsonl", "exceptions.jsonl", "exceptions_fresh.jsonl")
         for row in read(name)
         if row.get("split", "build") == "build"
     ]
@@ -57,32 +61,42 @@ def letters(texts: list[str]) -> csr_matrix:
     return csr_matrix((values, np.concatenate(found), at), shape=(len(texts), COLUMNS))
 
 
+def fit(features: csr_matrix, labels: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """The weights of a logistic regression for every column of `labels`; the last row is the bias."""
+    shape = (features.shape[1] + 1, labels.shape[1])
+    transposed = features.T.tocsr()
+
+    def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        weights = flat.reshape(shape)
+        scores = features @ weights[:-1] + weights[-1]
+        costs = np.logaddexp(0, scores) - labels * scores
+        slope = STRENGTH * (1 / (1 + np.exp(-scores)) - labels)
+        slopes = np.vstack([transposed @ slope + weights[:-1], slope.sum(axis=0)])
+        return STRENGTH * costs.sum() + (weights[:-1] ** 2).sum() / 2, slopes.ravel()
+
+    found = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options=OPTIONS)
+    return found.x.reshape(shape)
+
+
 def train(vectors: np.ndarray, texts: list[str], labels: list[set[str]], *, write: bool) -> None:
     """Fit one regression for each label, print how it does in cross-validation."""
     names = sorted(set().union(*labels) - set(LEFT_TO_PATTERNS))
+    meant = np.array([[name in each for name in names] for each in labels])
     middle = vectors.mean(axis=0)
     features = hstack([csr_matrix(vectors - middle), letters(texts)]).tocsr()
-    slopes, bias = [], []
-    for name in names:
-        positive = np.array([name in each for each in labels])
-        model = LogisticRegression(C=STRENGTH, max_iter=2000, solver="liblinear")
-        folds = KFold(5, shuffle=True, random_state=1)
-        chances = cross_val_predict(model, features, positive, cv=folds, method="predict_proba")
-        print(f"{name:38} n {positive.sum():3}", end="")
-        for enough in (SURE, BESIDES):
-            said = chances[:, 1] >= enough
-            right = int((said & positive).sum())
-            print(
-                f"  at {enough}: precision {right / max(1, said.sum()):.2f}"
-                f" recall {right / positive.sum():.2f}",
-                end="",
-            )
-        print()
-        model.fit(features, positive)
-        slopes.append(model.coef_[0])
-        bias.append(model.intercept_[0] - model.coef_[0][: len(middle)] @ middle)
+    fold = np.random.default_rng(1).integers(FOLDS, size=len(texts))
+    chances = np.zeros(meant.shape)
+    for each in range(FOLDS):
+        weights = fit(features[fold != each], meant[fold != each])
+        scores = features[fold == each] @ weights[:-1] + weights[-1]
+        chances[fold == each] = 1 / (1 + np.exp(-scores))
+    for at, name in enumerate(names):
+        print(f"{name:38} {rates(chances[:, at], meant[:, at])}")
+    print(f"{'overall':38} {rates(chances, meant)}")
     if write:
-        meaning, said = np.split(np.array(slopes).T, [len(middle)])
+        weights = fit(features, meant)
+        bias = weights[-1] - middle @ weights[: len(middle)]
+        meaning, said = np.split(weights[:-1], [len(middle)])
         scale = np.abs(said).max(axis=0) / 127
         np.savez_compressed(
             WEIGHTS,
@@ -90,9 +104,22 @@ def train(vectors: np.ndarray, texts: list[str], labels: list[set[str]], *, writ
             meaning=meaning.astype(np.float16),
             letters=np.rint(said / scale).astype(np.int8),
             scale=scale.astype(np.float32),
-            bias=np.array(bias, dtype=np.float32),
+            bias=bias.astype(np.float32),
         )
         print(f"wrote {WEIGHTS.name}, {WEIGHTS.stat().st_size} bytes")
+
+
+def rates(chances: np.ndarray, meant: npt.NDArray[np.bool_]) -> str:
+    """Precision and recall at the probabilities from which a hunch counts."""
+    shown = []
+    for enough in sorted({SURE, DANGER, BESIDES}):
+        said = chances >= enough
+        right = int((said & meant).sum())
+        shown.append(
+            f"at {enough}: precision {right / max(1, said.sum()):.2f}"
+            f" recall {right / meant.sum():.2f}"
+        )
+    return f"n {meant.sum():4}  " + "  ".join(shown)
 
 
 def main() -> None:

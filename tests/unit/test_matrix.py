@@ -14,6 +14,7 @@ from brain.exceptions.detect import Detector
 from brain.exceptions.matrix import NOTHING, Matrix
 from brain.exceptions.matrix_file import HANDLERS
 from brain.facts import Facts
+from brain.knowledge.embed import open_embedder
 from brain.messages import Situation
 
 FACTS = Facts(
@@ -182,6 +183,34 @@ def test_only_patterns_to_be_weighed_give_way_to_the_meaning(matrix: Matrix, fol
         "legal_disclaimer.medical:",
     )
     assert read(Matrix.load(folder, FACTS)) == ("legal_disclaimer.medical",)
+
+
+def test_dangers_are_looked_for_once(matrix: Matrix) -> None:
+    text = "죽고 싶어요 상담원 연결해 주세요"
+    assert matrix.critical(text) == "critical_safety.self_harm"
+    assert matrix.detect(text, before=None) == ("person_wanted",)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("내일 부산 날씨 어때요", ("out_of_scope.elsewhere", "out_of_scope")),
+        ("영화 제목이 티켓에 나오나요", ()),  # a film is named, but nothing foreign is asked
+        ("그건 좀 알아봐야겠네요", ()),
+    ],
+)
+def test_what_lies_near_does_not_answer_what_is_plainly_not_our_field(
+    matrix: Matrix, text: str, names: tuple[str, ...]
+) -> None:
+    vector = open_embedder("bundled", ollama_host="").query(text)
+    said = matrix.weigh(matrix.detect(text, before=""), text, vector, before="", known=True)
+    assert said == names
+
+
+def test_what_speaks_against_a_sign_speaks_against_a_hunch(matrix: Matrix) -> None:
+    text = "화상 회의용 웹캠 사진 잘 나오나요"
+    vector = open_embedder("bundled", ollama_host="").query(text)
+    assert matrix.weigh((), text, vector, before=None, known=False) == ()
 
 
 def test_a_hostile_message_is_read_through_like_any_other() -> None:
