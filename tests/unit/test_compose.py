@@ -53,8 +53,10 @@ def compose(
     passages: int = 3,
     budget: Budget = BUDGET,
     prompts: Prompts = PROMPTS,
+    marker: str = "",
 ) -> Composed:
     return prompts.compose(
+        marker=marker,
         situation=situation,
         session=session or Session(address=ADDRESS),
         question=question,
@@ -346,9 +348,9 @@ def test_rules_too_long_for_the_window_are_an_error_and_not_a_cut_prompt(tmp_pat
 def test_a_wasteful_tokenizer_in_the_smallest_window_costs_reply_and_mood_before_the_question() -> (
     None
 ):
-    budget = Budget(num_ctx=2048, reserve=768, factor=3.0)
+    budget = Budget(num_ctx=2048, reserve=768, factor=3.06)
     question = "배송은 언제 오나요?"
-    composed = compose(question, budget=budget)
+    composed = compose(question, budget=budget, marker="12ab34cd")
     assert question in composed.messages[-1]["content"]
     assert "P1 adaptation.angry" in composed.dropped
     assert composed.tokens["estimated"] <= 2048 - LEAST_REPLY
