@@ -27,7 +27,7 @@ _PATIENCE = 5.0
 _SWITCH = 0.0002
 """Seconds after which a busy thread makes way. The loop and the lanes hand over to one another several
 times for each message; at Python's 5 ms the waiting, not the work, would limit what passes."""
-_GATHER = 0.001
+_GATHER = 0.002
 """Seconds in which the busy writer lets more work come: every transaction, and every hand-over between
 the threads, costs more time than the few rows in it."""
 _LONGEST_LOG = 4 * LONGEST
