@@ -19,7 +19,7 @@ from bot.commands import Commands
 from bot.config import Config
 from bot.files import Files
 from bot.gateway import Gateway, Milestone, Observer
-from bot.knowledge import knowledge_gaps, library, model_of, second_look, wording
+from bot.knowledge import budget, knowledge_gaps, library, model_of, second_look, wording
 from bot.maintenance import Maintenance
 from bot.prompts.desk import PromptDesk
 from bot.prompts.versions import Versions
@@ -39,7 +39,6 @@ from brain.knowledge.embed import Vector, open_embedder
 from brain.knowledge.reports import Report
 from brain.knowledge.thesaurus import Thesaurus
 from brain.knowledge.watch import Watch
-from brain.prompt.budget import Budget
 from brain.prompt.prompts import Prompts
 from brain.summary import Background
 
@@ -257,7 +256,7 @@ def read_prompts(config: Config) -> Prompts:
     prompts = Prompts.load(
         config.prompts_folder, company_facts(config), persona=config.prompts.persona
     )
-    prompts.check(Budget(num_ctx=config.model.num_ctx, reserve=config.model.num_predict))
+    prompts.check(budget(config))
     return prompts
 
 
@@ -332,7 +331,7 @@ def _brain(
         clock=CompanyClock(config.company.timezone, facts.hours),
         emotions=EmotionHead.bundled(),
         intents=Intents.load(config.prompts_folder / "intents.yaml"),
-        budget=Budget(num_ctx=config.model.num_ctx, reserve=config.model.num_predict),
+        budget=budget(config),
         admission=admission,
         mood=_mood(config),
         language=config.language,

@@ -1,4 +1,4 @@
-"""The parts that look questions up, as the configuration describes them."""
+"""What questions are looked up with, and the model: as the configuration describes them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from brain.knowledge.library import Library
 from brain.knowledge.ranking import CrossEncoder
 from brain.knowledge.thesaurus import Thesaurus
 from brain.model.llm import Model, Timeouts
+from brain.prompt.budget import Budget
 from brain.second_look import SecondLook
 
 UNMET = timedelta(days=90)
@@ -67,6 +68,11 @@ def model_of(config: Config) -> Model:
             total=limits.total,
         ),
     )
+
+
+def budget(config: Config) -> Budget:
+    """The room for prompts that `config` gives, before any model's own counts are known."""
+    return Budget(num_ctx=config.model.num_ctx, reserve=config.model.num_predict)
 
 
 def wording(config: Config) -> Wording:

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from brain.admission import Admission, Unlimited
 from brain.errors import Busy, ModelError, PromptError
-from brain.facts import fields
+from brain.facts import slots_of
 from brain.followup import Before
 from brain.knowledge.recent import Recent
 from brain.messages import Address, Passage
@@ -57,8 +57,8 @@ _Message = Mapping[str, Any]
 
 def _only(*slots: str) -> AfterValidator:
     def check(text: str) -> str:
-        for _, field in fields(text):
-            if field and field not in slots:
+        for field in slots_of(text):
+            if field not in slots:
                 raise ValueError(f"unknown field {field!r}; valid are {', '.join(slots) or 'none'}")
         return text
 

@@ -153,6 +153,11 @@ def fields(text: str) -> Iterator[tuple[str, str]]:
         yield words, field or ""
 
 
+def slots_of(text: str) -> list[str]:
+    """Names of the fields of `text`, in order. Raises ValueError as `fields` does."""
+    return [field for _, field in fields(text) if field]
+
+
 def suggest(name: str, valid: Sequence[str]) -> str:
     """What to write instead of an unknown `name`."""
     near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)

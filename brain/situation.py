@@ -128,14 +128,15 @@ class Asked:
         """How many of the conversation's earlier messages asked what `text` asks."""
         text = meant(text.strip())
         self._vectors.keep(text, vector)
+        pairs = _pairs(text)
         earlier = (meant(said.customer.strip()) for said in session.exchanges[-LOOKED_BACK:])
-        return sum(self._same(text, vector, said) for said in earlier)
+        return sum(self._same(text, pairs, vector, said) for said in earlier)
 
-    def _same(self, text: str, vector: Vector, said: str) -> bool:
-        one, other = _pairs(text), _pairs(said)
-        if not one or not other or _about_another(text, said):
+    def _same(self, text: str, pairs: frozenset[str], vector: Vector, said: str) -> bool:
+        others = _pairs(said)
+        if not pairs or not others or _about_another(text, said):
             return False
-        alike = 2 * len(one & other) / (len(one) + len(other))
+        alike = 2 * len(pairs & others) / (len(pairs) + len(others))
         before = self._vectors.get(said)
         if before is None:
             return alike >= SAME_WORDS

@@ -174,10 +174,10 @@ def _compose(
     now: datetime | None,
 ) -> tuple[Situation, Composed]:
     from bot.app import company_facts
+    from bot.knowledge import budget
     from brain.clock import CompanyClock
     from brain.memory import Session
     from brain.messages import Address, Situation
-    from brain.prompt.budget import Budget
 
     clock = CompanyClock(config.company.timezone, company_facts(config).hours)
     moment = pretended(now, config).now()
@@ -195,7 +195,7 @@ def _compose(
         question=question,
         passages=found.passages if found else (),
         now=clock.local(moment),
-        budget=Budget(num_ctx=config.model.num_ctx, reserve=config.model.num_predict),
+        budget=budget(config),
         variant=side,
     )
     return situation, composed

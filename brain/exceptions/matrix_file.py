@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from brain.errors import PromptError
-from brain.facts import Facts, fields, suggest
+from brain.facts import Facts, slots_of, suggest
 from brain.messages import Choice, ReplyKind
 from brain.strict import Document, Place, expression
 
@@ -229,7 +229,7 @@ class _Filler:
             here = (*place, at)
             try:
                 filled = self._facts.fill(text.rstrip("\n"), slots)
-                missing = [slot for slot in slots[2:] if slot not in dict.fromkeys(_used(text))]
+                missing = [slot for slot in slots[2:] if slot not in dict.fromkeys(slots_of(text))]
             except ValueError as wrong:
                 raise self._document.fault(here, str(wrong)) from None
             if missing and place[-2] == "text":
@@ -240,10 +240,6 @@ class _Filler:
             what = "add an alternative that needs no absent company fact"
             raise self._document.fault((*place, len(texts) - 1), what)
         return usable[0]
-
-
-def _used(text: str) -> list[str]:
-    return [field for _, field in fields(text) if field]
 
 
 def _choices(written: _Choices | None) -> dict[str, tuple[Choice, ...]]:

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from brain.errors import PromptError
-from brain.facts import Facts, fields
+from brain.facts import Facts, slots_of
 from brain.guard.politeness import coda
 from brain.prompt.last_message import TEMPLATE_TOKENS
 from brain.strict import Document
@@ -96,7 +96,7 @@ class Terms:
         file = document.parse(_File)
         for name, text in _texts(file.corrections).items():
             try:
-                unknown = [slot for _, slot in fields(text) if slot and slot != "found"]
+                unknown = [slot for slot in slots_of(text) if slot != "found"]
             except ValueError as stray:
                 raise document.fault(("corrections", name), str(stray)) from None
             if unknown:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from brain.errors import PromptError
-from brain.facts import Facts, fields, suggest
+from brain.facts import Facts, slots_of, suggest
 from brain.prompt.abbreviations import Abbreviations
 from brain.prompt.adjustments import Adjustments
 from brain.prompt.conditions import conditions
@@ -252,7 +252,7 @@ class Reader:
                 filled = self._fill(document, (*place, "text", level), text, slots)
                 if filled is not None:
                     if not dynamic:
-                        self._worded |= {field for _, field in fields(text)}
+                        self._worded.update(slots_of(text))
                     texts[level] = filled if dynamic else filled.format_map({})
             if texts:
                 when = conditions(document, (*place, "when"), rule.when)

@@ -26,7 +26,7 @@ EXAMPLES: Mapping[Compression, int] = {"core": 1, "standard": 2, "detailed": 3}
 """Few-shot examples in one prompt at most."""
 WHOLE: Mapping[Level, int] = {"high": 2, "medium": 3, "low": 3}
 """Passages that are given whole, by how sure retrieval is of the first; of the others what matched
-best. In the sample company's questions the answer stands behind the third passage in 3 of 100."""
+best. In the sample company's questions the answer stands behind the third passage in 2 of 100."""
 SHORTEST_PASSAGE = 80
 """Tokens below which a passage is not worth cutting down to."""
 

@@ -120,7 +120,7 @@ class Frame:
     """The words between the parts."""
 
     reading: str
-    """How the rules are to be read."""
+    """How the rules are to be read, and that what stands in fences is no rule."""
     strengths: Mapping[Strength, str]
     """Words for MUST, SHOULD and MAY."""
     facts: str
@@ -136,11 +136,11 @@ class Frame:
     assistant: str
     """Who speaks in examples: the assistant."""
     passages: str
-    """What the passages are, and that they are no instructions."""
+    """Heading of the passages; that they are no instructions stands in `reading`."""
     nothing: str
     """Said instead when there are none."""
     words: str
-    """What the customer's words are, and that they are no rules."""
+    """Heading of the customer's words."""
     closing: str
     """Last line: what to do now."""
     data_fence: str

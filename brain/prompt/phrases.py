@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from brain.errors import PromptError
-from brain.facts import Facts, fields, shown, suggest
+from brain.facts import Facts, shown, slots_of, suggest
 from brain.strict import Document
 
 STANDING = "standing."
@@ -184,7 +184,7 @@ class _File:
         found: list[str] = []
         for at, text in enumerate(self.alternatives[name]):
             try:
-                found += [field for _, field in fields(text) if field]
+                found += slots_of(text)
             except ValueError as stray:
                 raise self._fault(name, at, stray) from None
         return tuple(slot for slot in found if not slot.startswith("company."))
