@@ -1,4 +1,4 @@
-"""What the model does while no customer needs it: it reads the rules ahead and sums up long conversations."""
+"""What the model does while no customer needs it: it reads ahead what the next prompt begins with, and sums up."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class Background:
         self._idle = idle
         self._wishes: dict[Address, tuple[Session, Keep]] = {}
         self._vain: set[str] = set()
+        self._spoken: Session | None = None  # the conversation that the model is to read on
         self._task: asyncio.Task[None] | None = None
 
     async def read_ahead(self) -> None:
@@ -62,52 +63,69 @@ class Background:
         except ModelError as failed:
             log.info("rules not read ahead: %s", type(failed).__name__)
 
-    def sum_up(self, session: Session, keep: Keep) -> None:
-        """Have the conversation summed up soon if it has grown long; else nothing is kept.
+    def turn_over(self, session: Session, keep: Keep) -> None:
+        """Have the conversation summed up soon if it has grown long, and read up to its last reply.
 
         What no summary can be had for keeps the extractive one.
         """
         window = session.window
-        if not window or session.digest or window[-1].kind != "answer":
+        if not window or window[-1].kind != "answer":
             return  # without an answer by the model there may be no model
-        if window[0].turn in self._vain:
-            return
-        self._wishes.pop(session.address, None)
-        self._wishes[session.address] = session, keep
-        if len(self._wishes) > WISHES:
-            del self._wishes[next(iter(self._wishes))]
+        self._spoken = session
+        if not session.digest and window[0].turn not in self._vain:
+            self._wishes.pop(session.address, None)
+            self._wishes[session.address] = session, keep
+            if len(self._wishes) > WISHES:
+                del self._wishes[next(iter(self._wishes))]
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
 
     async def close(self) -> None:
         """Give up what is under way; nothing is kept from here on."""
         self._wishes.clear()
+        self._spoken = None
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
     async def _work(self) -> None:
-        while self._wishes:
+        while self._wishes or self._spoken:
             try:
-                await self._idle.spare(self._sum_up_latest)
+                await self._idle.spare(self._next)
             except ModelError as failed:
-                log.info("no summary: %s", type(failed).__name__)
+                log.info("given up: %s", type(failed).__name__)
             except Exception:
-                log.exception("summary_failed")
+                log.exception("background_failed")
 
-    async def _sum_up_latest(self) -> None:
-        """Of the conversation that spoke last: the model still remembers how its prompt began."""
-        if not self._wishes:
-            return
-        _, (session, keep) = self._wishes.popitem()
+    async def _next(self) -> None:
+        """What concerns the conversation that spoke last: the model still remembers how its prompt began."""
+        spoken = self._spoken
+        if self._wishes and (spoken is None or spoken.address == next(reversed(self._wishes))):
+            await self._sum_up(*self._wishes.popitem()[1])
+        elif spoken is not None:
+            self._spoken = None
+            await self._read_on(spoken)
+
+    async def _read_on(self, session: Session) -> None:
+        """Let the model read what the next prompt will begin with, its window moved if it is full:
+        the next message finds only itself and what is chosen for it unread.
+        """
+        brain = self._brain
+        budget = brain.budget_of(await brain.model.find())
+        await brain.model.read(brain.prompts.ahead(session, budget))
+
+    async def _sum_up(self, session: Session, keep: Keep) -> None:
         brain = self._brain
         name = await brain.model.find()
         messages = brain.prompts.digest(session, brain.budget_of(name))
         if not messages:
             return
         if digest := summary_in(await self._written(messages), messages):
-            keep(session.address, digest, session.window[-1].turn)
+            until = session.window[-1].turn
+            keep(session.address, digest, until)
+            if self._spoken is not None and self._spoken.address == session.address:
+                self._spoken = self._spoken.with_digest(digest, until)
             return
         if len(self._vain) >= VAIN:
             self._vain.clear()
@@ -138,7 +156,7 @@ class Background:
             now=datetime.now(UTC),
             budget=brain.budget_of(name),
         )
-        completion = await brain.model.generate(composed.messages, write=lambda piece: None)
+        completion = await brain.model.read(composed.messages)
         if completion.prompt_tokens:
             brain.calibration.observe(name, composed.messages, completion.prompt_tokens)
 

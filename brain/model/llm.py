@@ -137,6 +137,17 @@ class Model:
             log.warning("model %s failed (%s): trying %s", name, failure, self._fallback)
         return await self._attempt(self._fallback, asked, show, deadline)
 
+    async def read(self, messages: Sequence[Mapping[str, Any]]) -> Completion:
+        """Has the server read `messages`, of which a prompt that begins as they do profits later.
+
+        Raises a `ModelError` as `generate` does, except for an answer without words.
+        """
+        deadline = asyncio.get_running_loop().time() + self._timeouts.total
+        asked = Asked(messages=messages, options=self._options | {"num_predict": 1}, schema=None)
+        name = await self.find()
+        with self._breakers[name].guard(f"model {name}"):
+            return await self._patiently(name, asked, lambda piece: None, deadline)
+
     async def sees(self) -> bool:
         """Whether the model in use takes pictures; False while nobody can say."""
         with suppress(TimeoutError, ModelError):

@@ -164,9 +164,21 @@ class Composer:
 
     def check(self, budget: Budget) -> None:
         """Raises PromptError, with file and line, when the rules leave no room for a question."""
-        self.compose(
+        self._begun(Session(address=Address(channel="", conversation="", user="")), budget)
+
+    def ahead(self, session: Session, budget: Budget) -> tuple[dict[str, Any], ...]:
+        """What the next prompt will begin with, to be read before there is a question.
+
+        The window has moved in it if the next prompt's will have. A message of one character ends
+        it, as a chat does not end with the assistant.
+        """
+        *begun, _ = self._begun(session, budget).messages
+        return (*begun, {"role": "user", "content": "…"})
+
+    def _begun(self, session: Session, budget: Budget) -> Composed:
+        return self.compose(
             situation=Situation(),
-            session=Session(address=Address(channel="", conversation="", user="")),
+            session=session,
             question="",
             passages=(),
             now=datetime.now(UTC),

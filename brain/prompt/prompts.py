@@ -144,6 +144,10 @@ class Prompts:
             adjusted=self.adjusted,
         )
 
+    def ahead(self, session: Session, budget: Budget) -> tuple[dict[str, Any], ...]:
+        """What the next prompt of a conversation will begin with; see `Composer.ahead`."""
+        return self._composer_for(session.address).ahead(session, budget)
+
     def digest(self, session: Session, budget: Budget) -> tuple[dict[str, Any], ...]:
         """What to ask the model for a summary; see `Composer.digest`."""
         return self._composer_for(session.address).digest(session, budget)

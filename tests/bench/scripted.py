@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 from brain.facts import Facts
@@ -104,6 +104,10 @@ class Conversation:
                 started_at=NOW,
             )
         )
+
+    def ahead(self) -> Sequence[dict[str, Any]]:
+        """What the model is given to read while the customer reads its reply."""
+        return PROMPTS.ahead(self.session, self.budget)
 
     def reply(self, longest: int = 300) -> str:
         """What a model might answer, from the documents, in up to `longest` characters."""

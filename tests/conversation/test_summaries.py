@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tests.wire.ollama_server import OllamaServer, Script
@@ -70,6 +71,25 @@ async def test_the_summary_takes_the_place_of_what_leaves_and_no_prompt_begins_a
         assert "- 배송비 얼마예요?" not in told
         assert sent.index(moved) > asked
         assert all(chat.messages[0] == sent[0][0] for chat in server.chats)
+
+
+async def test_while_the_customer_reads_the_model_reads_what_the_next_prompt_begins_with(
+    run,
+) -> None:
+    async with (
+        OllamaServer(script=Script(reply=reply)) as server,
+        run(model={"host": server.host, **SMALL}) as sangdam,
+    ):
+        for question in QUESTIONS:
+            await sangdam.say(question)
+            await idle(sangdam)
+        answers = [chat.messages for chat in server.chats if not wants_digest(chat.messages)]
+        ahead = [chat.messages for chat in server.reads]
+        assert len(ahead) == len(answers) == len(QUESTIONS)
+        for begun, prompt in zip(ahead, answers[1:], strict=False):
+            assert begun[-2] == {"role": "assistant", "content": ANSWER}
+            assert begun[:-1] == prompt[:-1]
+        assert any(late[1] != early[1] for early, late in pairwise(answers))  # the window moved
 
 
 async def test_a_customer_who_comes_meanwhile_is_served_at_once(run) -> None:

@@ -104,7 +104,9 @@ class OllamaServer:
         self.loads_given_up = 0
         """Loads that nobody waited for."""
         self.chats: list[Request] = []
-        """Chat requests with messages, in order."""
+        """Chat requests for an answer, in order."""
+        self.reads: list[Request] = []
+        """Those for a single token: the prompt is to be read, and kept in mind."""
         self.listed = 0
         """How often the models were listed."""
         self.host = ""
@@ -218,8 +220,12 @@ class OllamaServer:
         if name is None:
             return _error(404, f"model '{body['model']}' not found")
         chat = Request(body=body)
-        self.chats.append(chat)
-        script = self.queue.pop(0) if self.queue else self.scripts.get(name, self.script)
+        script = self.scripts.get(name, self.script)
+        if chat.options.get("num_predict") == 1:
+            self.reads.append(chat)
+        else:
+            self.chats.append(chat)
+            script = self.queue.pop(0) if self.queue else script
         if script.refuses_think and "think" in body:
             return _error(400, f'"{name}" does not support thinking')
         if script.status >= 400:

@@ -54,6 +54,18 @@ async def test_streams_what_the_model_writes(server: OllamaServer) -> None:
     )
 
 
+async def test_a_prompt_is_read_ahead_with_a_single_token(server: OllamaServer) -> None:
+    model = Model(host=server.host, num_ctx=4096, num_predict=300)
+    server.script = replace(server.script, reply="")
+    read = await model.read(ASKED)
+    await model.close()
+    assert (read.text, read.prompt_tokens) == ("", 24)
+    assert not server.chats
+    assert server.reads[0].messages == ASKED
+    # The size of the context stays, or the server would load the model anew.
+    assert server.reads[0].options == {"num_ctx": 4096, "num_predict": 1, "temperature": 0.3}
+
+
 @pytest.mark.parametrize("packing", ["joined", "split"])
 async def test_packets_need_not_be_lines(server: OllamaServer, packing: str) -> None:
     server.script = replace(server.script, packing=packing)
