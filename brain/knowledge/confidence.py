@@ -1,7 +1,7 @@
 """Confidence: how probable it is that the best passage answers, learned from public questions.
 
 The fused score says which passage is best, never whether it is any good: it is relative to the
-query. Whether the company has an answer at all shows in three other things, see `Signals`.
+query. Whether the company has an answer at all shows in other things, see `Signals`.
 `tests/bench/fit_confidence.py` fits their weights.
 """
 
@@ -32,6 +32,8 @@ class Signals:
     coverage: float
     """Share of the question's letter pairs, weighted by rarity, that the best passage holds: a product
     that is not sold looks like those that are, but its name is missing."""
+    familiar: float
+    """Cosine with the nearest of what customers ask companies, see `Topics`: small talk is far from all."""
 
 
 def margin(cosines: Sequence[float]) -> float:

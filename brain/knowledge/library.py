@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from brain.errors import KnowledgeError
 from brain.knowledge import chunk as chunking
@@ -111,25 +112,22 @@ class Library:
         if lease is None or vector is None:
             return Found(passages=(), confidence=NOTHING, rewritten=self.rewritten(query))
         found = await self._looked_up(lease, query, vector, k, where or {})
-        if self._fit and found.signals:
-            confidence = self._fit.assess(found.signals)
-            found = replace(found, confidence=confidence, fit=self._fit)
-        return found
+        if self._fit is None or found.signals is None:
+            return found
+        return replace(found, confidence=self._fit.assess(found.signals), fit=self._fit)
 
     async def _looked_up(
         self, lease: Lease, query: str, vector: Vector, k: int, where: Mapping[str, str]
     ) -> Found:
         text, index, today = self.rewritten(query), lease.index, self._today()
-        also = self.words.also(text)
-        asked = (index.version, index.damage, today, text, also, vector.tobytes(), k)
-        asked_for = (*asked, *sorted(where.items()))
+        also, filters = self.words.also(text), sorted(where.items())
+        asked_for = (index.version, index.damage, today, text, also, vector.tobytes(), k, *filters)
         if found := self._found.get(asked_for):
             return found
         holds = index.validity.on(today)
         lease.take()
-        search = self._workers.submit(
-            retrieve, index, text, vector, also=also, k=k, where=where, holds=holds
-        )
+        options = {"also": also, "k": k, "where": where, "holds": holds}
+        search = self._workers.submit(self._retrieve, index, text, vector, **options)
         search.add_done_callback(lambda _: lease.give())
         found = await asyncio.wrap_future(search)
         if holds is not None:
@@ -143,11 +141,14 @@ class Library:
         """What `search` would find if `index` served, judged as shipped."""
         if vector is None:
             vector = await self.embed(query)
-        text = self.rewritten(query)
-        also, holds = self.words.also(text), Validity(index.chunks).on(self._today())
+        text, holds = self.rewritten(query), Validity(index.chunks).on(self._today())
+        options = {"also": self.words.also(text), "k": k, "holds": holds}
         return await asyncio.wrap_future(
-            self._workers.submit(retrieve, index, text, vector, also=also, k=k, holds=holds)
+            self._workers.submit(self._retrieve, index, text, vector, **options)
         )
+
+    def _retrieve(self, index: Searchable, text: str, vector: Vector, **options: Any) -> Found:
+        return retrieve(index, text, vector, topics=self._vectors.topics, **options)
 
     def rewritten(self, query: str) -> str:
         """A question as it is looked up."""

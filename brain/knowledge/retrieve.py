@@ -21,6 +21,7 @@ from brain.knowledge.chunk import Chunk
 from brain.knowledge.confidence import Fit, Signals, assess, margin, shipped
 from brain.knowledge.embed import Vector
 from brain.knowledge.lexical import Lexical, Scores, bigrams
+from brain.knowledge.topics import FAMILIAR, Leaned, Topics
 from brain.knowledge.validity import Mask
 from brain.messages import Confidence, Passage
 from brain.utterance import essence
@@ -126,13 +127,14 @@ def retrieve(
     k: int = 5,
     where: Mapping[str, str] | None = None,
     holds: Mask | None = None,
+    topics: Topics | None = None,
 ) -> Found:
     """The `k` passages that answer a question best, and how sure it is that the first one does.
 
     `text` is the question as `normalised` made it, `vector` its embedding; `also` are other words
     for what it says. `where` keeps chunks whose metadata has these values; `document` is matched
     from its beginning, `locale` also by chunks that name none. `holds` keeps what holds today; None:
-    everything does. Of two passages that are as good, the one in the question's language comes first.
+    everything does. `topics` are of the embedder of `vector`; None: it has none. Of two passages that are as good, the one in the question's language comes first.
     """
     allowed = _allowed(index.chunks, where)
     if holds is not None:
@@ -143,7 +145,8 @@ def retrieve(
         return Found(
             passages=(), confidence=NOTHING, rewritten=text, also=tuple(also), filters=filters
         )
-    near = _nearest(index, vector, allowed)
+    leaned = topics.lean(vector) if topics else Leaned(vector, FAMILIAR)
+    near = _nearest(index, leaned.vector, allowed)
     cosines = {chunk: cosine for chunk, (_, cosine) in near.items()}
     parts = {"cosine": cosines} | {
         name: _best(np.where(allowed, scores, 0))
@@ -159,6 +162,7 @@ def retrieve(
         cosine=max(cosines.values(), default=0.0),
         margin=margin(list(cosines.values())),
         coverage=index.lexical.coverage(text, ranked[0]) if ranked else 0.0,
+        familiar=leaned.familiar,
     )
     passages = tuple(
         _passage(index.chunks[chunk], fused[chunk], _raw(parts, chunk), text, near.get(chunk))

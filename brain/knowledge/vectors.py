@@ -9,9 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
+from brain.knowledge import topics
 from brain.knowledge.chunk import Chunk
 from brain.knowledge.embed import Embedder, Matrix, Vector
 from brain.knowledge.recent import Recent
+from brain.knowledge.topics import Topics
 
 BATCH = 8
 """Pieces embedded at a time: a customer's question waits for at most one batch."""
@@ -49,6 +51,11 @@ class Vectors:
     def fingerprint(self) -> str:
         """Of the embedder. May ask a server, so not for the event loop."""
         return self._embedder.fingerprint
+
+    @property
+    def topics(self) -> Topics | None:
+        """What customers ask, in vectors of the embedder; None without. Not for the event loop either."""
+        return topics.of(self._embedder.fingerprint)
 
     async def query(self, text: str) -> Vector:
         """The vector of a question; kept for when it is asked again."""

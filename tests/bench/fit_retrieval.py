@@ -6,12 +6,15 @@ Run: python tests/bench/fit_retrieval.py [--write]
 model's vectors share a large common part, which differs between questions and passages and between
 languages; without it what remains is the meaning. `function_words.npz`: how much each pair of
 letters says in a question, less the more questions hold it (`나요`, `어떻게`, `알려 주세요`).
+`topics.npz`: what customers ask companies about, from `topics.jsonl`, which was written
+without sight of any company's documents or questions here; again whenever `centres.npz` has changed.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import math
 import random
 from collections import Counter
@@ -20,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from public_retrieval import ROOT, data, korquad, para_kqc, welfare
 
-from brain.knowledge.embed import raw_embedder
+from brain.knowledge.embed import open_embedder, raw_embedder
 from brain.knowledge.lexical import bigrams
 from brain.knowledge.retrieve import normalised
 
@@ -30,6 +33,7 @@ EACH = 200
 MIDDLE, STEEPNESS = 5.0, 2.0
 """Negative log of the share of questions at which a pair of letters counts half."""
 PACKAGE = ROOT / "brain" / "knowledge"
+TOPICS = Path(__file__).with_name("topics.jsonl")
 
 ENGLISH_QUESTIONS = (
     """
@@ -113,6 +117,33 @@ def function_words() -> tuple[np.ndarray, np.ndarray]:
     return np.array(known, dtype=np.uint64), np.array([weights[pair] for pair in known])
 
 
+def topics() -> dict[str, np.ndarray]:
+    """Customers' wordings of each topic and the place between these and the documents', in 8 bits."""
+    rows = [json.loads(line) for line in TOPICS.read_text(encoding="utf-8").splitlines()]
+    model = open_embedder("bundled", ollama_host="")
+    said = [
+        np.stack([model.query(normalised(text)) for text in dict.fromkeys(row["said"])])
+        for row in rows
+    ]
+    written = [model.passages(row["written"]) for row in rows]
+    about = np.stack(
+        [_unit(_unit(a.mean(0)) + _unit(b.mean(0))) for a, b in zip(said, written, strict=True)]
+    )
+    every = np.concatenate(said)
+    scale = np.float32(max(np.abs(every).max(), np.abs(about).max()) / 127)
+    return {
+        "said": np.round(every / scale).astype(np.int8),
+        "topic": np.repeat(np.arange(len(rows), dtype=np.int16), [len(each) for each in said]),
+        "about": np.round(about / scale).astype(np.int8),
+        "scale": scale,
+        "embedder": np.array(model.fingerprint),
+    }
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="replace the package's files")
@@ -135,7 +166,8 @@ def main() -> None:
         np.savez_compressed(
             PACKAGE / "function_words.npz", pairs=pairs, weights=weights.astype(np.float16)
         )
-        for name in ("centres.npz", "function_words.npz"):
+        np.savez_compressed(PACKAGE / "topics.npz", **topics())
+        for name in ("centres.npz", "function_words.npz", "topics.npz"):
             print(f"{name}: {Path(PACKAGE / name).stat().st_size:,} bytes")
 
 

@@ -25,10 +25,13 @@ DATA = ROOT.parent / "shared" / "data" / "korean"
 
 import numpy as np  # noqa: E402 - the thread count and the path must be set first
 
+from brain.knowledge import topics  # noqa: E402 - as above
 from brain.knowledge.chunk import Chunk  # noqa: E402 - as above
 from brain.knowledge.embed import Matrix, Vector, open_embedder  # noqa: E402 - as above
 from brain.knowledge.lexical import Lexical  # noqa: E402 - as above
 from brain.knowledge.retrieve import normalised, retrieve  # noqa: E402 - as above
+
+TOPICS = topics.of(open_embedder("bundled", ollama_host="").fingerprint)
 
 Case = tuple[list[tuple[str, str, list[str]]], list[tuple[str, str]]]
 """Document, heading and pieces of every chunk; questions with the document that answers."""
@@ -168,7 +171,7 @@ def ranks(index: Base, question: str, vector: Vector) -> dict[str, list[int]]:
         name: [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > 0]
         for name, scores in index.lexical.scores(text).items()
     }
-    found = retrieve(index, text, vector, k=10).passages
+    found = retrieve(index, text, vector, k=10, topics=TOPICS).passages
     return {"cosine": dense} | lexical | {"fused": [int(p.id) for p in found]}
 
 

@@ -52,9 +52,9 @@ def test_more_of_a_signal_never_makes_an_answer_less_probable(
 @pytest.mark.parametrize(
     ("signals", "level"),
     [
-        (Signals(cosine=0.60, margin=0.40, coverage=0.95), "high"),
-        (Signals(cosine=0.20, margin=0.05, coverage=0.05), "low"),
-        (Signals(cosine=0.0, margin=0.0, coverage=0.0), "low"),
+        (Signals(cosine=0.60, margin=0.40, coverage=0.95, familiar=0.7), "high"),
+        (Signals(cosine=0.20, margin=0.05, coverage=0.05, familiar=0.1), "low"),
+        (Signals(cosine=0.0, margin=0.0, coverage=0.0, familiar=0.0), "low"),
     ],
 )
 def test_clear_cases(signals: Signals, level: str) -> None:

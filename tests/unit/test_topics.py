@@ -1,0 +1,62 @@
+"""What customers ask beside one question: what it leans towards, and how strange it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from brain.knowledge import topics
+from brain.knowledge.embed import open_embedder
+from brain.knowledge.topics import LEAN, Topics
+
+EMBEDDER = open_embedder("bundled", ollama_host="")
+
+
+def shipped() -> Topics:
+    found = topics.of(EMBEDDER.fingerprint)
+    assert found is not None
+    return found
+
+
+def axes(*numbers: int) -> np.ndarray:
+    return np.eye(4, dtype=np.float32)[list(numbers)]
+
+
+def test_a_question_leans_towards_its_topic_and_no_further() -> None:
+    few = Topics(said=axes(0, 1), topic=np.array([0, 1]), about=axes(2, 3))
+    vector, familiar = few.lean(axes(0)[0])
+    assert familiar == 1
+    assert vector @ vector == pytest.approx(1)
+    assert vector[2] / vector[0] == pytest.approx(LEAN)
+    assert vector[3] < 1e-6
+
+
+def test_a_question_unlike_all_stays_as_it_is() -> None:
+    few = Topics(said=axes(0, 1), topic=np.array([0, 1]), about=axes(2, 3))
+    vector, familiar = few.lean(axes(3)[0])
+    assert familiar == 0
+    assert vector.tolist() == axes(3)[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("검정 구두 주문했는데 갈색이 왔어요", "오배송 안내\n주문하신 상품과 다른 상품이 온 경우"),
+        ("차 가지고 가도 되죠?", "주차 안내\n건물 지하 주차장을 이용하실 수 있습니다."),
+        ("로그인이 자꾸 틀렸다고 나와요", "비밀번호 재설정\n비밀번호를 잊으신 경우"),
+    ],
+)
+def test_customers_words_come_nearer_to_documents(said: str, written: str) -> None:
+    vector = EMBEDDER.query(said)
+    passage = EMBEDDER.passages([written])[0]
+    assert shipped().lean(vector).vector @ passage > vector @ passage + 0.03
+
+
+def test_small_talk_is_strange() -> None:
+    asked = [shipped().lean(EMBEDDER.query(q)).familiar for q in ("환불 언제 돼요?", "교환할래요")]
+    talk = ("오늘 꿈이 정말 이상했어", "지구에서 달까지 거리는?", "파이썬으로 퀵소트 짜 줘")
+    assert min(asked) > max(shipped().lean(EMBEDDER.query(text)).familiar for text in talk)
+
+
+def test_another_embedder_has_none() -> None:
+    assert topics.of("sentence-transformers-5-some-model") is None
