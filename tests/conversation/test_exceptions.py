@@ -16,7 +16,7 @@ OPEN = datetime(2026, 11, 24, 10, 0, tzinfo=SEOUL)
 NIGHT = datetime(2026, 11, 24, 23, 30, tzinfo=SEOUL)
 ADMIN = {"user": "admin", "conversation": "office"}
 LIMITED = Capabilities(collects=False, limited=True)
-NEAR = "배송 요일을 고를 수 있나요"
+NEAR = "책갈피도 주나요"
 
 ALONE = [
     ("요즘 너무 힘들어서 죽고 싶어요", "critical_safety.self_harm", "109"),

@@ -21,7 +21,12 @@ HELP = {
 }
 """What the model answers to each small question, known by the key that it is told to fill."""
 TASK = "[내부 작업"
-QUESTION, SLANG, SURE = "배송비 얼마예요?", "택비 얼만가요", "절판된 책도 구할 수 있나요?"
+COST, QUESTION, SLANG, SURE = (
+    "배송비 얼마예요?",
+    "보내는 데 돈 들어요?",
+    "부치는 값이 얼만가요",
+    "절판된 책도 구할 수 있나요?",
+)
 
 
 def helpful(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -81,7 +86,7 @@ async def test_passages_in_doubt_are_ranked_again(run: Run, tmp_path: Path) -> N
     assert [each.id for each in turn.passages] == [before[n].id for n in (1, 0, 2, 3, 4)]
     assert turn.lookup["reranked"] == "model"
     assert turn.passages[0].scores["rerank"] == 1
-    assert turn.passages[1].scores["first"] == before[0].score == 1
+    assert turn.passages[1].scores["first"] == before[0].score > before[1].score
     assert turn.confidence.level == "medium"
 
 
@@ -89,20 +94,20 @@ async def test_a_doubtful_follow_up_is_made_to_stand_alone(run: Run, tmp_path: P
     async with OllamaServer(script=Script(reply=helpful)) as server:
         model, said = {"host": server.host}, "주차도 되나요?"
         async with run(model=model) as sangdam:
-            await sangdam.say(QUESTION)
+            await sangdam.say(COST)
             by_rules = await sangdam.say(said)
         chosen = knowledge(tmp_path, follow_ups="model")
         async with run(model=model, knowledge=chosen) as sangdam:
-            await sangdam.say(QUESTION, conversation="c2")
+            await sangdam.say(COST, conversation="c2")
             turn = await sangdam.say(said, conversation="c2")
     assert by_rules.passages[0].document == "delivery.md"
     assert turn.passages[0].heading == "shops > 종로점"
     assert (turn.lookup["question"], turn.lookup["after"]) == (
         "종로점에 주차할 수 있나요?",
-        QUESTION,
+        COST,
     )
     (task,) = tasks(server)
-    assert f"고객: {QUESTION}\n상담원: {ANSWER}\n고객: {said}" in task.messages[-1]["content"]
+    assert f"고객: {COST}\n상담원: {ANSWER}\n고객: {said}" in task.messages[-1]["content"]
 
 
 @pytest.mark.parametrize(
