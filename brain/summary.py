@@ -21,6 +21,8 @@ LINES, LINE = 6, 120
 """Lines of a summary at most, and characters of a line."""
 WISHES = 50
 """Conversations at most that wait for a summary; the latest come first, the oldest are let go."""
+BREATH = 0.2
+"""Seconds of idleness before anything begins: a turn that asks the model twice is not over between."""
 VAIN = 1000
 """Windows remembered at most of which the model could not make a summary."""
 
@@ -53,7 +55,8 @@ class Background:
         self._idle = idle
         self._wishes: dict[Address, tuple[Session, Keep]] = {}
         self._vain: set[str] = set()
-        self._spoken: Session | None = None  # the conversation that the model is to read on
+        self._spoken: Session | None = None  # the conversation that is to be read on
+        self._speaker = ""  # the model that answered in it
         self._task: asyncio.Task[None] | None = None
 
     async def read_ahead(self) -> None:
@@ -63,15 +66,17 @@ class Background:
         except ModelError as failed:
             log.info("rules not read ahead: %s", type(failed).__name__)
 
-    def turn_over(self, session: Session, keep: Keep) -> None:
-        """Have the conversation summed up soon if it has grown long, and read up to its last reply.
+    def turn_over(self, session: Session, keep: Keep, *, model: str) -> None:
+        """Have the conversation that `model` answered in summed up soon if it has grown long, and read
+        up to its last reply.
 
-        What no summary can be had for keeps the extractive one.
+        What no summary can be had for keeps the extractive one. Does nothing for a turn that no model
+        answered: there may be none.
         """
         window = session.window
-        if not window or window[-1].kind != "answer":
-            return  # without an answer by the model there may be no model
-        self._spoken = session
+        if not window or not model or window[-1].kind != "answer":
+            return
+        self._spoken, self._speaker = session, model
         if not session.digest and window[0].turn not in self._vain:
             self._wishes.pop(session.address, None)
             self._wishes[session.address] = session, keep
@@ -100,6 +105,7 @@ class Background:
 
     async def _next(self) -> None:
         """What concerns the conversation that spoke last: the model still remembers how its prompt began."""
+        await asyncio.sleep(BREATH)
         spoken = self._spoken
         if self._wishes and (spoken is None or spoken.address == next(reversed(self._wishes))):
             await self._sum_up(*self._wishes.popitem()[1])
@@ -112,8 +118,9 @@ class Background:
         the next message finds only itself and what is chosen for it unread.
         """
         brain = self._brain
-        budget = brain.budget_of(await brain.model.find())
-        await brain.model.read(brain.prompts.ahead(session, budget))
+        name = await brain.model.find()
+        if name == self._speaker:  # else it failed, and another one answered in its place
+            await brain.model.read(brain.prompts.ahead(session, brain.budget_of(name)))
 
     async def _sum_up(self, session: Session, keep: Keep) -> None:
         brain = self._brain

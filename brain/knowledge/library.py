@@ -229,7 +229,7 @@ class Library:
         if self._fit:
             return f"fitted on {self._fit.questions} own questions, {self._fit.created}"
         if (self._home / FIT).exists():
-            return "as shipped: the own fit was made for another embedder, calibrate again"
+            return "as shipped: the own fit is of another embedder or an older version, calibrate again"
         return "as shipped"
 
     async def calibrated(self, fit: Fit) -> None:

@@ -21,7 +21,7 @@ from brain.knowledge.chunk import Chunk
 from brain.knowledge.confidence import Fit, Signals, assess, margin, shipped
 from brain.knowledge.embed import Vector
 from brain.knowledge.lexical import Lexical, Scores, bigrams
-from brain.knowledge.topics import FAMILIAR, Leaned, Topics
+from brain.knowledge.topics import UNKNOWN, Leaned, Topics
 from brain.knowledge.validity import Mask
 from brain.messages import Confidence, Passage
 from brain.utterance import essence
@@ -145,7 +145,7 @@ def retrieve(
         return Found(
             passages=(), confidence=NOTHING, rewritten=text, also=tuple(also), filters=filters
         )
-    leaned = topics.lean(vector) if topics else Leaned(vector, FAMILIAR)
+    leaned = topics.lean(vector) if topics else Leaned(vector, UNKNOWN)
     near = _nearest(index, leaned.vector, allowed)
     cosines = {chunk: cosine for chunk, (_, cosine) in near.items()}
     parts = {"cosine": cosines} | {

@@ -21,6 +21,9 @@ NEAREST: Final = 8
 STRANGE, FAMILIAR = 0.2, 0.35
 """Cosine of the nearest question below which it says nothing, and from which it counts in full."""
 
+UNKNOWN: Final = 0.44
+"""What `familiar` is on average: it stands for what nobody can say with another embedder."""
+
 
 class Leaned(NamedTuple):
     """A question beside what customers ask."""

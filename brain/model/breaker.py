@@ -42,6 +42,11 @@ class Breaker:
             if resting:
                 self._trying = False
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether the last call failed."""
+        return self._failures > 0
+
     def speaks(self) -> None:
         """It answers: others need not wait until this call has ended. One more failure is a rest again."""
         self._failures = min(self._failures, FAILURES - 1)

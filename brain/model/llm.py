@@ -140,11 +140,14 @@ class Model:
     async def read(self, messages: Sequence[Mapping[str, Any]]) -> Completion:
         """Has the server read `messages`, of which a prompt that begins as they do profits later.
 
-        Raises a `ModelError` as `generate` does, except for an answer without words.
+        Raises a `ModelError` as `generate` does, except for an answer without words; and at once
+        after a failure, as the next try belongs to a customer.
         """
         deadline = asyncio.get_running_loop().time() + self._timeouts.total
         asked = Asked(messages=messages, options=self._options | {"num_predict": 1}, schema=None)
         name = await self.find()
+        if self._breakers[name].doubtful:
+            raise ModelUnavailable(f"model {name} failed last: nothing is read ahead")
         with self._breakers[name].guard(f"model {name}"):
             return await self._patiently(name, asked, lambda piece: None, deadline)
 

@@ -169,8 +169,8 @@ class Composer:
     def ahead(self, session: Session, budget: Budget) -> tuple[dict[str, Any], ...]:
         """What the next prompt will begin with, to be read before there is a question.
 
-        The window has moved in it if the next prompt's will have. A message of one character ends
-        it, as a chat does not end with the assistant.
+        Its window has moved if that of a prompt for a short question will have; a long one may move
+        it all the same. A message of one character ends it, as a chat does not end with the assistant.
         """
         *begun, _ = self._begun(session, budget).messages
         return (*begun, {"role": "user", "content": "…"})

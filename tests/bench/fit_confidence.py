@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from public_retrieval import ROOT, TOPICS, Base, Vectors, data, korquad, para_kqc, pieces, welfare
+from public_retrieval import ROOT, Base, Vectors, bank, data, korquad, para_kqc, pieces, welfare
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
@@ -95,9 +95,10 @@ def service(rng: random.Random) -> list[Source]:
     return sources
 
 
-def strange(topics: Topics, world: str, title: str) -> Topics:
-    """`topics` without the one that a question was written for: a customer's is not among them either."""
-    if world != "service" or not title.isdigit():
+def strange(world: str, title: str) -> Topics | None:
+    """The topics without the one that a question was written for: a customer's is not among them either."""
+    topics = bank()
+    if topics is None or world != "service" or not title.isdigit():
         return topics
     kept = topics.topic != int(title)
     return replace(topics, said=topics.said[kept], topic=topics.topic[kept])
@@ -228,7 +229,7 @@ def observe(vectors: Vectors) -> list[Row]:
             texts = [(kind, title, normalised(t)) for kind, title, q in questions for t in asked(q)]
             found = vectors.queries([text for _, _, text in texts])
             for (kind, title, text), vector in zip(texts, found, strict=True):
-                topics = strange(TOPICS, world, title)
+                topics = strange(world, title)
                 signals = retrieve(index, text, vector, topics=topics).signals
                 if signals:
                     # Both welfare worlds know the same services.

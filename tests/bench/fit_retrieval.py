@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 from public_retrieval import ROOT, data, korquad, para_kqc, welfare
 
-from brain.knowledge.embed import open_embedder, raw_embedder
+from brain.knowledge import embed
+from brain.knowledge.embed import BundledEmbedder, raw_embedder
 from brain.knowledge.lexical import bigrams
 from brain.knowledge.retrieve import normalised
 
@@ -120,7 +121,8 @@ def function_words() -> tuple[np.ndarray, np.ndarray]:
 def topics() -> dict[str, np.ndarray]:
     """Customers' wordings of each topic and the place between these and the documents', in 8 bits."""
     rows = [json.loads(line) for line in TOPICS.read_text(encoding="utf-8").splitlines()]
-    model = open_embedder("bundled", ollama_host="")
+    embed._centres.cache_clear()  # they may have been written just now
+    model = BundledEmbedder()
     said = [
         np.stack([model.query(normalised(text)) for text in dict.fromkeys(row["said"])])
         for row in rows

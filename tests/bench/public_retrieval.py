@@ -16,6 +16,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,7 +32,12 @@ from brain.knowledge.embed import Matrix, Vector, open_embedder  # noqa: E402 - 
 from brain.knowledge.lexical import Lexical  # noqa: E402 - as above
 from brain.knowledge.retrieve import normalised, retrieve  # noqa: E402 - as above
 
-TOPICS = topics.of(open_embedder("bundled", ollama_host="").fingerprint)
+
+@cache
+def bank() -> topics.Topics | None:
+    """What customers ask, in vectors of the bundled model."""
+    return topics.of(open_embedder("bundled", ollama_host="").fingerprint)
+
 
 Case = tuple[list[tuple[str, str, list[str]]], list[tuple[str, str]]]
 """Document, heading and pieces of every chunk; questions with the document that answers."""
@@ -171,7 +177,7 @@ def ranks(index: Base, question: str, vector: Vector) -> dict[str, list[int]]:
         name: [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > 0]
         for name, scores in index.lexical.scores(text).items()
     }
-    found = retrieve(index, text, vector, k=10, topics=TOPICS).passages
+    found = retrieve(index, text, vector, k=10, topics=bank()).passages
     return {"cosine": dense} | lexical | {"fused": [int(p.id) for p in found]}
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from public_retrieval import TOPICS, Base, Vectors, para_kqc, pieces, welfare
+from public_retrieval import Base, Vectors, bank, para_kqc, pieces, welfare
 
 from brain.knowledge.ranking import together
 from brain.knowledge.retrieve import Found, normalised, retrieve
@@ -61,7 +61,7 @@ def searched(index: Base, wordings: Sequence[str], vectors: Vectors) -> list[Fou
     """What every wording finds."""
     rows = vectors.queries([normalised(text) for text in wordings])
     return [
-        retrieve(index, normalised(text), row, k=CANDIDATES, topics=TOPICS)
+        retrieve(index, normalised(text), row, k=CANDIDATES, topics=bank())
         for text, row in zip(wordings, rows, strict=True)
     ]
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,12 @@ def children() -> list[int]:
     """Those that write an index; the documents are read in another child."""
     tasks = Path("/proc/self/task").glob("*/children")
     found = [Path("/proc", pid) for task in tasks for pid in task.read_text().split()]
-    return [int(p.name) for p in found if b"knowledge.build" in (p / "cmdline").read_bytes()]
+    building = []
+    for process in found:
+        with suppress(FileNotFoundError, ProcessLookupError):  # it may end meanwhile
+            if b"knowledge.build" in (process / "cmdline").read_bytes():
+                building.append(int(process.name))
+    return building
 
 
 async def child_at_work(reload: asyncio.Task[object]) -> int:

@@ -66,6 +66,20 @@ async def test_a_prompt_is_read_ahead_with_a_single_token(server: OllamaServer) 
     assert server.reads[0].options == {"num_ctx": 4096, "num_predict": 1, "temperature": 0.3}
 
 
+async def test_after_a_failure_the_next_try_is_a_customers(server: OllamaServer) -> None:
+    model = Model(host=server.host)
+    server.queue = [Script(status=500)]
+    with pytest.raises(ModelBroken):
+        await model.generate(ASKED, write=[].append)
+    with pytest.raises(ModelUnavailable, match="nothing is read ahead"):
+        await model.read(ASKED)
+    assert not server.reads
+    assert (await model.generate(ASKED, write=[].append)).text == ANSWER
+    await model.read(ASKED)
+    assert len(server.reads) == 1
+    await model.close()
+
+
 @pytest.mark.parametrize("packing", ["joined", "split"])
 async def test_packets_need_not_be_lines(server: OllamaServer, packing: str) -> None:
     server.script = replace(server.script, packing=packing)
