@@ -67,9 +67,9 @@ class Hunches:
         """Whether `name` counts at that `chance`; `accounted`: the message means something already."""
         if name == "out_of_scope":
             return chance >= FOREIGN and not accounted
-        if accounted:
-            return chance >= BESIDES
-        return chance >= (DANGER if name.startswith("critical_safety.") else SURE)
+        if name.startswith("critical_safety."):
+            return chance >= DANGER
+        return chance >= (BESIDES if accounted else SURE)
 
 
 def columns(text: str) -> list[int]:
