@@ -7,13 +7,13 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
+from brain.aide import NOBODY
 from brain.core import Brain
 from brain.errors import ModelError
 from brain.memory import Session
-from brain.messages import Address, Situation
+from brain.messages import Address
 
 log = logging.getLogger(__name__)
 
@@ -154,18 +154,10 @@ class Background:
     async def _greet(self) -> None:
         brain = self._brain
         name = await brain.model.find()
-        address = Address(channel="", conversation="", user="")
-        composed = brain.prompts.compose(
-            situation=Situation(),
-            session=Session(address=address),
-            question="안녕하세요",
-            passages=(),
-            now=datetime.now(UTC),
-            budget=brain.budget_of(name),
-        )
-        completion = await brain.model.read(composed.messages)
+        messages = brain.prompts.ahead(Session(address=NOBODY), brain.budget_of(name))
+        completion = await brain.model.read(messages)
         if completion.prompt_tokens:
-            brain.calibration.observe(name, composed.messages, completion.prompt_tokens)
+            brain.calibration.observe(name, messages, completion.prompt_tokens)
 
 
 def summary_in(written: str, messages: Sequence[Mapping[str, Any]]) -> str:

@@ -143,9 +143,8 @@ class Library:
             vector = await self.embed(query)
         text, holds = self.rewritten(query), Validity(index.chunks).on(self._today())
         options = {"also": self.words.also(text), "k": k, "holds": holds}
-        return await asyncio.wrap_future(
-            self._workers.submit(self._retrieve, index, text, vector, **options)
-        )
+        search = self._workers.submit(self._retrieve, index, text, vector, **options)
+        return await asyncio.wrap_future(search)
 
     def _retrieve(self, index: Searchable, text: str, vector: Vector, **options: Any) -> Found:
         return retrieve(index, text, vector, topics=self._vectors.topics, **options)

@@ -134,7 +134,8 @@ def retrieve(
     `text` is the question as `normalised` made it, `vector` its embedding; `also` are other words
     for what it says. `where` keeps chunks whose metadata has these values; `document` is matched
     from its beginning, `locale` also by chunks that name none. `holds` keeps what holds today; None:
-    everything does. `topics` are of the embedder of `vector`; None: it has none. Of two passages that are as good, the one in the question's language comes first.
+    everything does. `topics` are in vectors of the same embedder; None: there are none for it. Of two
+    passages that are as good, the one in the question's language comes first.
     """
     allowed = _allowed(index.chunks, where)
     if holds is not None:

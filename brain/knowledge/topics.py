@@ -20,7 +20,6 @@ NEAREST: Final = 8
 """Topics that count."""
 STRANGE, FAMILIAR = 0.2, 0.35
 """Cosine of the nearest question below which it says nothing, and from which it counts in full."""
-
 UNKNOWN: Final = 0.44
 """What `familiar` is on average: it stands for what nobody can say with another embedder."""
 

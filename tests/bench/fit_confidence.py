@@ -1,4 +1,4 @@
-"""Fits brain/knowledge/confidence.json on public questions and those of `topics.jsonl`, and prints how far it can be trusted.
+"""Fits brain/knowledge/confidence.json on public questions and on `topics.jsonl`; prints how far to trust it.
 
 Run: python tests/bench/fit_confidence.py [--cache FOLDER] [--write]
 """

@@ -112,7 +112,7 @@ async def overflow() -> bool:
             plain = Budget(num_ctx=num_ctx, reserve=REPLY_TOKENS)
             talk, seen = Conversation(chance, plain, number), Calibration()
             # The rules are read ahead once the model is there, before customers come.
-            ahead = talk.ask("안녕하세요", most=0).messages
+            ahead = talk.ahead()
             seen.observe("m", ahead, await count(ahead))
             rules = ahead[0]
             turns = 6 + num_ctx // 512
@@ -131,7 +131,7 @@ async def overflow() -> bool:
                 counted = await count(composed.messages)
                 seen.observe("m", composed.messages, counted)
                 total += 1
-                cut = "question:middle" in composed.dropped
+                cut = "P0 question:shorter" in composed.dropped
                 alone = talk.budget.count(question) > talk.budget.limit - composed.tokens["system"]
                 shortened += cut
                 wrong["system"] += composed.messages[0] != rules
@@ -237,8 +237,9 @@ async def first_token(rounds: int, num_ctx: int) -> bool:
 
     Ours twice: as the service does it, which has the server read ahead while the customer reads the
     reply, and with a customer who leaves it no time for that. Nothing can be read ahead of the naive
-    layout, whose first message changes with every question. The English model spends over two tokens where a Korean one spends one, and holds 8,192 of them:
-    the passages of a turn weigh more beside its short history than they do elsewhere.
+    layout, whose first message changes with every question. The English model spends over two tokens
+    where a Korean one spends one, and holds 8,192 of them: the passages of a turn weigh more beside
+    its short history than they do elsewhere.
     """
     if not _installed():
         return True
@@ -255,7 +256,7 @@ async def first_token(rounds: int, num_ctx: int) -> bool:
             )
             if not number:
                 talk.budget = plain
-                ahead = talk.ask("안녕하세요", most=0).messages
+                ahead = talk.ahead()
                 _, counted = await _first(http, host, ahead, num_ctx)
                 seen.observe("m", ahead, counted)
                 talk.budget = Budget(num_ctx=num_ctx, reserve=REPLY_TOKENS, factor=seen.factor("m"))

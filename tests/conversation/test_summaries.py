@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from tests.conversation.conftest import Run
 from tests.wire.ollama_server import OllamaServer, Script
 
 QUESTIONS = (
@@ -49,47 +50,47 @@ async def idle(sangdam: Any) -> None:
     await sangdam.quiet()
 
 
-async def test_the_summary_takes_the_place_of_what_leaves_and_no_prompt_begins_anew_for_it(
-    run,
-) -> None:
+async def talked_through(run: Run, script: Script) -> OllamaServer:
+    """The server that a customer's twelve questions were answered by, with time to read in between."""
     async with (
-        OllamaServer(script=Script(reply=reply)) as server,
+        OllamaServer(script=script) as server,
         run(model={"host": server.host, **SMALL}) as sangdam,
     ):
         for question in QUESTIONS:
             await sangdam.say(question)
             await idle(sangdam)
-        sent = [chat.messages for chat in server.chats]
-        asked = next(number for number, messages in enumerate(sent) if wants_digest(messages))
-        before, after = sent[asked - 1], sent[asked + 1]
-        assert sent[asked][: len(before) - 1] == before[:-1]
-        assert after[: len(sent[asked]) - 1] == sent[asked][:-1]
-        moved = next(messages for messages in sent if "고객님은 배송비를" in messages[1]["content"])
-        told = moved[1]["content"]
-        assert "- 반품 기간을 안내했습니다." in told
-        assert "999,999" not in told
-        assert "- 배송비 얼마예요?" not in told
-        assert sent.index(moved) > asked
-        assert all(chat.messages[0] == sent[0][0] for chat in server.chats)
+    return server
+
+
+async def test_the_summary_takes_the_place_of_what_leaves_and_no_prompt_begins_anew_for_it(
+    run: Run,
+) -> None:
+    server = await talked_through(run, Script(reply=reply))
+    sent = [chat.messages for chat in server.chats]
+    asked = next(number for number, messages in enumerate(sent) if wants_digest(messages))
+    before, after = sent[asked - 1], sent[asked + 1]
+    assert sent[asked][: len(before) - 1] == before[:-1]
+    assert after[: len(sent[asked]) - 1] == sent[asked][:-1]
+    moved = next(messages for messages in sent if "고객님은 배송비를" in messages[1]["content"])
+    told = moved[1]["content"]
+    assert "- 반품 기간을 안내했습니다." in told
+    assert "999,999" not in told
+    assert "- 배송비 얼마예요?" not in told
+    assert sent.index(moved) > asked
+    assert all(chat.messages[0] == sent[0][0] for chat in server.chats)
 
 
 async def test_while_the_customer_reads_the_model_reads_what_the_next_prompt_begins_with(
-    run,
+    run: Run,
 ) -> None:
-    async with (
-        OllamaServer(script=Script(reply=reply)) as server,
-        run(model={"host": server.host, **SMALL}) as sangdam,
-    ):
-        for question in QUESTIONS:
-            await sangdam.say(question)
-            await idle(sangdam)
-        answers = [chat.messages for chat in server.chats if not wants_digest(chat.messages)]
-        ahead = [chat.messages for chat in server.reads]
-        assert len(ahead) == len(answers) == len(QUESTIONS)
-        for begun, prompt in zip(ahead, answers[1:], strict=False):
-            assert begun[-2] == {"role": "assistant", "content": ANSWER}
-            assert begun[:-1] == prompt[:-1]
-        assert any(late[1] != early[1] for early, late in pairwise(answers))  # the window moved
+    server = await talked_through(run, Script(reply=reply))
+    answers = [chat.messages for chat in server.chats if not wants_digest(chat.messages)]
+    ahead = [chat.messages for chat in server.reads]
+    assert len(ahead) == len(answers) == len(QUESTIONS)
+    for begun, prompt in zip(ahead, answers[1:], strict=False):
+        assert begun[-2] == {"role": "assistant", "content": ANSWER}
+        assert begun[:-1] == prompt[:-1]
+    assert any(late[1] != early[1] for early, late in pairwise(answers))  # the window moved
 
 
 async def test_a_customer_who_comes_meanwhile_is_served_at_once(run) -> None:
@@ -114,17 +115,10 @@ async def test_a_customer_who_comes_meanwhile_is_served_at_once(run) -> None:
         await sangdam.say(QUESTIONS[6])
 
 
-async def test_a_model_that_cannot_sum_up_leaves_the_customers_own_words(run) -> None:
-    async with (
-        OllamaServer(
-            script=Script(reply=lambda m: "SUMMARY:" if wants_digest(m) else ANSWER)
-        ) as server,
-        run(model={"host": server.host, **SMALL}) as sangdam,
-    ):
-        for question in QUESTIONS:
-            await sangdam.say(question)
-            await idle(sangdam)
-        wanted = [chat for chat in server.chats if wants_digest(chat.messages)]
-        last = server.chats[-1].messages
+async def test_a_model_that_cannot_sum_up_leaves_the_customers_own_words(run: Run) -> None:
+    script = Script(reply=lambda m: "SUMMARY:" if wants_digest(m) else ANSWER)
+    server = await talked_through(run, script)
+    wanted = [chat for chat in server.chats if wants_digest(chat.messages)]
+    last = server.chats[-1].messages
     assert "- 배송비 얼마예요?" in last[1]["content"]
     assert 1 <= len(wanted) < 5
