@@ -343,7 +343,7 @@ class Gateway:
             except Exception:
                 log.exception("observer_failed", turn=turn.id)
         if self._background and turn.remember:
-            self._background.turn_over(session, self._keep_digest, model=turn.model)
+            self._background.turn_over(session, turn, self._keep_digest)
 
     def _keep_digest(self, address: Address, digest: str, until: str) -> None:
         """Between two turns: one under way has read the session already."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import secrets
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from brain.model.asked import Form
 from brain.model.llm import Model
 from brain.prompt.budget import Budget
 from brain.prompt.compose import Composed
-from brain.prompt.last_message import TEMPLATE_TOKENS
+from brain.prompt.last_message import TEMPLATE_TOKENS, new_marker
 from brain.strict import Document
 
 log = logging.getLogger(__name__)
@@ -181,7 +180,7 @@ class Aide:
             return known
         if self._admission.waiting or time.monotonic() < self._resting:
             return None
-        fence = f"{self.wording.fence} {secrets.token_hex(4)}"
+        fence = f"{self.wording.fence} {new_marker()}"
         content = f"{told}\n\n{self.wording.data}\n<{fence}>\n{inside}\n</{fence}>"
         try:
             name = await self._model.find()

@@ -13,7 +13,7 @@ from brain.aide import NOBODY
 from brain.core import Brain
 from brain.errors import ModelError
 from brain.memory import Session
-from brain.messages import Address
+from brain.messages import Address, Situation, Turn
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +55,7 @@ class Background:
         self._idle = idle
         self._wishes: dict[Address, tuple[Session, Keep]] = {}
         self._vain: set[str] = set()
-        self._spoken: Session | None = None  # the conversation that is to be read on
-        self._speaker = ""  # the model that answered in it
+        self._spoken: tuple[Session, Turn] | None = None  # the conversation that is to be read on
         self._task: asyncio.Task[None] | None = None
 
     async def read_ahead(self) -> None:
@@ -66,17 +65,17 @@ class Background:
         except ModelError as failed:
             log.info("rules not read ahead: %s", type(failed).__name__)
 
-    def turn_over(self, session: Session, keep: Keep, *, model: str) -> None:
-        """Have the conversation that `model` answered in summed up soon if it has grown long, and read
-        up to its last reply.
+    def turn_over(self, session: Session, turn: Turn, keep: Keep) -> None:
+        """Have the conversation that `turn` ended in `session` summed up soon if it has grown long, and
+        read up to its last reply.
 
         What no summary can be had for keeps the extractive one. Does nothing for a turn that no model
         answered: there may be none.
         """
         window = session.window
-        if not window or not model or window[-1].kind != "answer":
+        if not window or not turn.model or window[-1].kind != "answer":
             return
-        self._spoken, self._speaker = session, model
+        self._spoken = session, turn
         if not session.digest and window[0].turn not in self._vain:
             self._wishes.pop(session.address, None)
             self._wishes[session.address] = session, keep
@@ -107,20 +106,21 @@ class Background:
         """What concerns the conversation that spoke last: the model still remembers how its prompt began."""
         await asyncio.sleep(BREATH)
         spoken = self._spoken
-        if self._wishes and (spoken is None or spoken.address == next(reversed(self._wishes))):
+        if self._wishes and (spoken is None or spoken[0].address == next(reversed(self._wishes))):
             await self._sum_up(*self._wishes.popitem()[1])
         elif spoken is not None:
             self._spoken = None
-            await self._read_on(spoken)
+            await self._read_on(*spoken)
 
-    async def _read_on(self, session: Session) -> None:
+    async def _read_on(self, session: Session, turn: Turn) -> None:
         """Let the model read what the next prompt will begin with, its window moved if it is full:
         the next message finds only itself and what is chosen for it unread.
         """
         brain = self._brain
         name = await brain.model.find()
-        if name == self._speaker:  # else it failed, and another one answered in its place
-            await brain.model.read(brain.prompts.ahead(session, brain.budget_of(name)))
+        if name == turn.model:  # else it failed, and another one answered in its place
+            budget = brain.budget_of(name)
+            await brain.model.read(brain.prompts.ahead(session, budget, turn.situation))
 
     async def _sum_up(self, session: Session, keep: Keep) -> None:
         brain = self._brain
@@ -131,8 +131,9 @@ class Background:
         if digest := summary_in(await self._written(messages), messages):
             until = session.window[-1].turn
             keep(session.address, digest, until)
-            if self._spoken is not None and self._spoken.address == session.address:
-                self._spoken = self._spoken.with_digest(digest, until)
+            if self._spoken is not None and self._spoken[0].address == session.address:
+                spoken, turn = self._spoken
+                self._spoken = spoken.with_digest(digest, until), turn
             return
         if len(self._vain) >= VAIN:
             self._vain.clear()
@@ -154,7 +155,7 @@ class Background:
     async def _greet(self) -> None:
         brain = self._brain
         name = await brain.model.find()
-        messages = brain.prompts.ahead(Session(address=NOBODY), brain.budget_of(name))
+        messages = brain.prompts.ahead(Session(address=NOBODY), brain.budget_of(name), Situation())
         completion = await brain.model.read(messages)
         if completion.prompt_tokens:
             brain.calibration.observe(name, messages, completion.prompt_tokens)

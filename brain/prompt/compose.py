@@ -6,7 +6,6 @@ customer's message with everything chosen for it: what stands before the last me
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from brain.errors import PromptError
 from brain.memory import Exchange, Session
 from brain.messages import Address, Passage, Situation
 from brain.prompt.budget import PER_MESSAGE, Budget, Compression, compression, weigh
-from brain.prompt.last_message import Defuser, LastMessage, Room
+from brain.prompt.last_message import Defuser, LastMessage, Room, new_marker
 from brain.prompt.parts import Part, Priority, PromptSet
 from brain.prompt.system_message import SystemMessage
 
@@ -46,6 +45,8 @@ class Composed:
     """Wordings used: of MUST and of other rules for everybody, and of what was chosen for the turn."""
     passages: tuple[Passage, ...]
     """Those that the model sees."""
+    begins: str
+    """What its last message begins with that the next one will too, unless the situation changes."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -90,7 +91,7 @@ class Composer:
                 self._defuse,
                 situation=situation,
                 now=now,
-                marker=marker or secrets.token_hex(4),
+                marker=marker or new_marker(),
                 level=compression(budget.knowledge),
                 adjusted=adjusted,
                 bare=bare,
@@ -150,6 +151,7 @@ class Composer:
             },
             tokens={**tokens, "estimated": sum(tokens.values())},
             passages=included,
+            begins=last.begins(),
         )
 
     def _too_long(self, taken: int, limit: int) -> PromptError:
@@ -164,22 +166,29 @@ class Composer:
 
     def check(self, budget: Budget) -> None:
         """Raises PromptError, with file and line, when the rules leave no room for a question."""
-        self._begun(Session(address=Address(channel="", conversation="", user="")), budget)
+        nobody = Session(address=Address(channel="", conversation="", user=""))
+        self._begun(nobody, budget, Situation())
 
-    def ahead(self, session: Session, budget: Budget) -> tuple[dict[str, Any], ...]:
+    def ahead(
+        self, session: Session, budget: Budget, situation: Situation
+    ) -> tuple[dict[str, Any], ...]:
         """What the next prompt will begin with, to be read before there is a question.
 
-        Its window has moved if that of a prompt for a short question will have; a long one may move
-        it all the same. A message of one character ends it, as a chat does not end with the assistant.
+        Its window has moved if another message like the last one will move it; a long one may move
+        it all the same. It ends with the rules for what lasts of `situation`, or if there are none
+        with a message of one character, as a chat does not end with the assistant.
         """
-        *begun, _ = self._begun(session, budget).messages
-        return (*begun, {"role": "user", "content": "…"})
+        composed = self._begun(session, budget, situation)
+        return (
+            *composed.messages[:-1],
+            {"role": "user", "content": composed.begins or "…"},
+        )
 
-    def _begun(self, session: Session, budget: Budget) -> Composed:
+    def _begun(self, session: Session, budget: Budget, situation: Situation) -> Composed:
         return self.compose(
-            situation=Situation(),
+            situation=situation,
             session=session,
-            question="",
+            question=session.window[-1].customer if session.window else "",
             passages=(),
             now=datetime.now(UTC),
             budget=budget,

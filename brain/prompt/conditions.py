@@ -39,6 +39,9 @@ SITUATION: Mapping[str, tuple[str, ...]] = {
 }
 """Names that `when` may match on, with their values where these are words."""
 
+LASTING = frozenset({"daypart", "open", "customer", "language"})
+"""Those that are the same, as a rule, in the next message of a conversation."""
+
 _READ: Mapping[str, Callable[[str], object]] = {
     "intensity": float,
     "repeats": int,

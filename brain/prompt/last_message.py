@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from string import ascii_lowercase
 
 from brain.messages import Level, Passage, Situation
 from brain.prompt.budget import Budget, Compression, compression
-from brain.prompt.conditions import holds
+from brain.prompt.conditions import LASTING, holds
 from brain.prompt.parts import (
     PRIORITIES,
     Example,
@@ -18,6 +20,7 @@ from brain.prompt.parts import (
     Part,
     Priority,
     PromptSet,
+    Rule,
     Strength,
     wording,
 )
@@ -50,6 +53,14 @@ class Defuser:
     def __call__(self, text: str) -> str:
         """`text` with the brackets of every such border replaced by look-alikes."""
         return self._forged.sub(lambda found: found[0].translate(_HARMLESS), text)
+
+
+def new_marker() -> str:
+    """What nobody who writes to us can guess, to close a fence with: new for every request.
+
+    Of letters, as each digit is a token of its own.
+    """
+    return "".join(secrets.choice(ascii_lowercase) for _ in range(6))
 
 
 class Room:
@@ -94,7 +105,10 @@ class Room:
 
 
 class LastMessage:
-    """The last message: what was chosen for this turn, then passages and words, both fenced."""
+    """The last message: what was chosen for this turn, then passages and words, both fenced.
+
+    What lasts stands first: the next message of the conversation is likely to begin with it too.
+    """
 
     def __init__(
         self,
@@ -149,9 +163,8 @@ class LastMessage:
     def text(self, words: str) -> str:
         """The message around `words`."""
         frame = self._parts.frame
-        rules = [self._texts[rule.id] for rule in self._rules if rule.id in self._texts]
         blocks = [
-            "\n".join([f"[{frame.situation}]", *(f"- {text}" for text in rules)]) if rules else "",
+            self._situated(sorted(self._rules, key=_lasts, reverse=True)),
             *self._modules,
             *self._examples,
             self._fenced(frame.passages, frame.data_fence, "\n\n".join(self._passages))
@@ -161,6 +174,14 @@ class LastMessage:
             frame.closing,
         ]
         return "\n\n".join(block for block in blocks if block)
+
+    def begins(self) -> str:
+        """What the message after this one will begin with, unless the situation changes."""
+        return self._situated([rule for rule in self._rules if _lasts(rule)])
+
+    def _situated(self, rules: Sequence[Rule]) -> str:
+        lines = [f"- {self._texts[rule.id]}" for rule in rules if rule.id in self._texts]
+        return "\n".join([f"[{self._parts.frame.situation}]", *lines]) if lines else ""
 
     def _fenced(self, heading: str, name: str, inside: str) -> str:
         return f"{heading}\n<{name} {self._marker}>\n{inside}\n</{name} {self._marker}>"
@@ -244,6 +265,11 @@ class LastMessage:
         if text:
             self._passages.append(text)
         return bool(text)
+
+
+def _lasts(rule: Rule) -> bool:
+    names = {condition.name for condition in rule.when}
+    return names <= LASTING and not any("{now}" in text for text in rule.texts.values())
 
 
 def _levels(level: Compression) -> tuple[Compression, ...]:

@@ -144,9 +144,11 @@ class Prompts:
             adjusted=self.adjusted,
         )
 
-    def ahead(self, session: Session, budget: Budget) -> tuple[dict[str, Any], ...]:
+    def ahead(
+        self, session: Session, budget: Budget, situation: Situation
+    ) -> tuple[dict[str, Any], ...]:
         """What the next prompt of a conversation will begin with; see `Composer.ahead`."""
-        return self._composer_for(session.address).ahead(session, budget)
+        return self._composer_for(session.address).ahead(session, budget, situation)
 
     def digest(self, session: Session, budget: Budget) -> tuple[dict[str, Any], ...]:
         """What to ask the model for a summary; see `Composer.digest`."""

@@ -21,6 +21,8 @@ PROMPTS = Prompts.load(ROOT / "prompts", Facts.load(ROOT / "kb" / "company.yaml"
 NOW = datetime(2026, 3, 4, 10, 0, tzinfo=ZoneInfo("Asia/Seoul"))
 REPLY_TOKENS = 768
 """As `model.num_predict` is by default."""
+HOURS = (10, 19, 23)
+"""Business hours, evening, night."""
 EMOTIONS: Sequence[EmotionLabel] = get_args(EmotionLabel)
 INTENTS = ("order", "exchange_refund", "product", "technical", "complaint", "account", "other")
 FILLERS = (
@@ -59,19 +61,26 @@ def passages() -> list[Passage]:
 
 
 class Conversation:
-    """One conversation: `ask` gives the prompt, `answer` remembers the turn."""
+    """One conversation: `ask` gives the prompt, `answer` remembers the turn.
 
-    def __init__(self, chance: random.Random, budget: Budget, number: int = 0) -> None:
+    It takes place at one of `HOURS`; without `hour` at another one every turn.
+    """
+
+    def __init__(
+        self, chance: random.Random, budget: Budget, number: int = 0, *, hour: int | None = None
+    ) -> None:
         self.address = Address(channel="fake", conversation=f"c{number}", user="u")
         self.session = Session(address=self.address)
         self.budget = budget
         self._chance = chance
+        self._hours = HOURS if hour is None else (hour,)
         self._turns = 0
+        self._situation = Situation()
 
     def ask(self, question: str, *, most: int = 5) -> Composed:
         """The prompt for `question`, in a situation and with passages of its own."""
-        moment = NOW.replace(hour=self._chance.choice((10, 19, 23)))
-        situation = Situation(
+        moment = NOW.replace(hour=self._chance.choice(self._hours))
+        self._situation = Situation(
             emotion=self._chance.choice(EMOTIONS[:4]),
             intensity=round(self._chance.random(), 1),
             daypart={10: "business", 19: "evening"}.get(moment.hour, "night"),  # type: ignore[arg-type]
@@ -80,7 +89,7 @@ class Conversation:
             confidence=self._chance.choice(("low", "medium", "high")),
         )
         composed = PROMPTS.compose(
-            situation=situation,
+            situation=self._situation,
             session=self.session,
             question=question,
             passages=self._chance.sample(PASSAGES, self._chance.randint(0, most)),
@@ -107,7 +116,7 @@ class Conversation:
 
     def ahead(self) -> Sequence[dict[str, Any]]:
         """What the model is given to read while the customer reads its reply."""
-        return PROMPTS.ahead(self.session, self.budget)
+        return PROMPTS.ahead(self.session, self.budget, self._situation)
 
     def reply(self, longest: int = 300) -> str:
         """What a model might answer, from the documents, in up to `longest` characters."""

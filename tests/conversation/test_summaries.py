@@ -90,6 +90,8 @@ async def test_while_the_customer_reads_the_model_reads_what_the_next_prompt_beg
     for begun, prompt in zip(ahead, answers[1:], strict=False):
         assert begun[-2] == {"role": "assistant", "content": ANSWER}
         assert begun[:-1] == prompt[:-1]
+        assert prompt[-1]["content"].startswith(f"{begun[-1]['content']}\n")
+        assert "처음 오신 고객님" in begun[-1]["content"] or "처음 오심" in begun[-1]["content"]
     assert any(late[1] != early[1] for early, late in pairwise(answers))  # the window moved
 
 

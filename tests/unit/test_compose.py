@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -201,13 +202,28 @@ def test_what_is_left_out_goes_by_priority_and_is_named() -> None:
     assert {"module:complaint_protocol", "example:complaint_late_delivery"} < set(wide.layers)
     assert {"adaptation.angry", "adaptation.evening", "passage:doc0.md"} < set(wide.layers)
     tight = compose(
-        "가" * 800, situation=situation, passages=3, budget=Budget(num_ctx=2048, reserve=512)
+        "가" * 850, situation=situation, passages=3, budget=Budget(num_ctx=2048, reserve=512)
     )
     assert "adaptation.angry" in tight.layers
     assert "passage:doc0.md" in tight.layers
     assert {"P2 example:complaint_late_delivery", "P2 passage:doc1.md"} < set(tight.dropped)
     assert [found.document for found in tight.passages] == ["doc0.md"]
     assert not {f"P{n} {name}" for n in range(4) for name in tight.layers} & set(tight.dropped)
+
+
+def test_what_lasts_stands_first_so_that_it_can_be_read_ahead() -> None:
+    calm = Situation(daypart="evening", open=False, customer="vip", confidence="high")
+    upset = replace(calm, emotion="angry", intensity=0.9, repeats=1, confidence="low")
+    begins = compose(situation=calm).begins
+    assert begins.count("\n") == 4
+    assert "{now}" not in begins
+    assert "현재 시각" not in begins
+    for situation in (calm, upset):
+        assert compose(situation=situation).messages[-1]["content"].startswith(begins)
+    session = said(Session(address=ADDRESS), 0, "안녕하세요", "안녕하세요, 고객님.")
+    *begun, last = PROMPTS.ahead(session, BUDGET, upset)
+    assert last["content"] == begins
+    assert tuple(begun) == compose(session=session, situation=calm).messages[:-1]
 
 
 def test_examples_get_shorter_and_fewer_where_less_is_left(tmp_path: Path) -> None:
