@@ -18,7 +18,17 @@ from brain.knowledge.vectors import Progress
 from brain.messages import Draft, Message, Passage, Turn
 
 _COMMAND = re.compile(r"/([^\W\d_][\w-]*)(?:@\w+)?(?:\s|$)")
-LOOKUP = ("question", "also", "after", "queries", "reranked", "language", "day")
+LOOKUP = (
+    "question",
+    "also",
+    "after",
+    "queries",
+    "topics",
+    "reranked",
+    "signals",
+    "language",
+    "day",
+)
 """Parts of a lookup that have a name in the customer's language; others are keys of metadata."""
 LISTED = 8
 """Documents or questions named by a report in chat."""

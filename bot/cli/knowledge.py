@@ -147,7 +147,9 @@ def kb_search(
                     "also": list(found.also),
                     "after": found.after,
                     "queries": list(found.queries),
+                    "topics": list(found.topics),
                     "reranked": found.reranked,
+                    "signals": asdict(found.signals) if found.signals else None,
                     "filters": dict(found.filters),
                 }
             )
@@ -235,6 +237,8 @@ def kb_gaps(config: ConfigFile = None, as_json: AsJson = False) -> None:
             return
         for gap in found:
             say(f"{gap.id}  {len(gap.asked):3} x  {gap.asked[-1].at:%Y-%m-%d}  {gap.question}")
+            if near := gap.nearest:
+                say(f"          nearest: {near.document} · {near.heading} ({gap.probability:.2f})")
         if not found:
             say("no unanswered questions")
 
@@ -250,6 +254,10 @@ def gap_document(gap: Gap) -> dict[str, Any]:
         "first": gap.asked[0].at.isoformat(),
         "last": gap.asked[-1].at.isoformat(),
         "kinds": sorted({each.kind for each in gap.asked}),
+        "nearest": {"document": gap.nearest.document, "heading": gap.nearest.heading}
+        if gap.nearest
+        else None,
+        "probability": gap.probability,
         "wordings": list(dict.fromkeys(each.text for each in gap.asked)),
     }
 

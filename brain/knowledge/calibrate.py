@@ -26,6 +26,7 @@ from brain.knowledge.lexical import Lexical
 from brain.knowledge.library import Library
 from brain.knowledge.questions import Question
 from brain.knowledge.retrieve import Found
+from brain.knowledge.topics import Subjects, Topics
 
 MINIMUM = 30
 """Questions with a source that a fit needs."""
@@ -121,6 +122,10 @@ class _Part:
     def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
         """See `Searchable`."""
         return self._rows.nearest(vector, n)
+
+    def subjects(self, topics: Topics) -> Subjects | None:
+        """See `Searchable`."""
+        return self._rows.subjects(topics)
 
 
 async def _observe(

@@ -35,6 +35,10 @@ class Signals:
     familiar: float
     """Cosine with the nearest of what customers ask companies, see `Topics`: small talk is far from all."""
 
+    def told(self) -> str:
+        """In a line, for an explanation."""
+        return ", ".join(f"{name} {value:.2f}" for name, value in asdict(self).items())
+
 
 def margin(cosines: Sequence[float]) -> float:
     """How far the first of some descending cosines stands above the mean of the farther ones."""

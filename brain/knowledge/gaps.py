@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,9 @@ import yaml
 from brain.errors import KnowledgeError
 from brain.knowledge.embed import Vector
 from brain.knowledge.library import Library
+from brain.knowledge.retrieve import Found
 from brain.knowledge.strict_yaml import load_mapping
+from brain.messages import Passage
 
 ALIKE = 0.5
 """Cosine from which two questions ask the same, on the scale on which unlike ones lie around 0."""
@@ -57,6 +59,10 @@ class Gap:
     """The most typical wording."""
     asked: tuple[Asked, ...]
     """Every time it was asked, oldest first."""
+    nearest: Passage | None
+    """What the documents have that is most like it: no answer, or one that was not found to be one."""
+    probability: float
+    """That it answers, 0 to 1."""
 
 
 class Gaps:
@@ -77,16 +83,17 @@ class Gaps:
         """
         done = answered_ids(self._library.folder)
         waiting: list[tuple[Asked, Vector]] = []
+        looked_up: dict[str, Found] = {}
         for each in await self._asked():
             if each.id[-SHOWN:] in done:
                 continue
             vector = await self._library.embed(each.text)
-            if each.kind == "abstained":
-                found = await self._library.search(each.text, vector=vector, k=1)
-                if found.confidence.level != "low":
-                    continue
+            found = await self._library.search(each.text, vector=vector, k=1)
+            if each.kind == "abstained" and found.confidence.level != "low":
+                continue
+            looked_up[each.id] = found
             waiting.append((each, vector))
-        gaps = [_gap(group) for group in clustered(waiting)]
+        gaps = [_gap(group, looked_up) for group in clustered(waiting)]
         return sorted(gaps, key=lambda gap: (-len(gap.asked), -gap.asked[-1].at.timestamp()))
 
     async def find(self, name: str) -> Gap:
@@ -143,11 +150,18 @@ def clustered(asked: Sequence[tuple[Asked, Vector]]) -> list[list[tuple[Asked, V
     return [[asked[at] for at in group] for group in groups]
 
 
-def _gap(group: Sequence[tuple[Asked, Vector]]) -> Gap:
+def _gap(group: Sequence[tuple[Asked, Vector]], looked_up: Mapping[str, Found]) -> Gap:
     middle = np.mean([vector for _, vector in group], axis=0)
     typical, _ = max(group, key=lambda pair: float(pair[1] @ middle))
     asked = tuple(sorted((each for each, _ in group), key=lambda each: each.at))
-    return Gap(id=asked[0].id[-SHOWN:], question=typical.text, asked=asked)
+    found = looked_up[typical.id]
+    return Gap(
+        id=asked[0].id[-SHOWN:],
+        question=typical.text,
+        asked=asked,
+        nearest=next(iter(found.passages), None),
+        probability=found.confidence.probability,
+    )
 
 
 def answered_ids(folder: Path) -> set[str]:

@@ -19,6 +19,7 @@ from brain.knowledge import versions
 from brain.knowledge.chunk import Chunk
 from brain.knowledge.embed import Matrix, Vector
 from brain.knowledge.lexical import Lexical
+from brain.knowledge.topics import Subjects, Topics
 from brain.knowledge.validity import Validity
 from brain.knowledge.versions import Manifest, Reading
 
@@ -75,7 +76,9 @@ class Rows:
     """
 
     def __init__(self, chunks: Sequence[Chunk], vectors: Matrix | None) -> None:
-        self._owners = [(c, p) for c, chunk in enumerate(chunks) for p in range(len(chunk.pieces))]
+        self._counts = [len(chunk.pieces) for chunk in chunks]
+        self._owners = [(c, p) for c, count in enumerate(self._counts) for p in range(count)]
+        self._subjects: Subjects | None = None
         self._vectors = (
             vectors if vectors is not None and len(vectors) == len(self._owners) else None
         )
@@ -97,6 +100,12 @@ class Rows:
             return []
         cosines = self._vectors @ vector
         return [(*self._owners[at], float(cosines[at])) for at in np.argsort(-cosines)[:n]]
+
+    def subjects(self, topics: Topics) -> Subjects | None:
+        """What the pieces are about, found out once; None without vectors."""
+        if self._subjects is None and self._vectors is not None:
+            self._subjects = topics.subjects(self._vectors, self._counts)
+        return self._subjects
 
     def close(self) -> None:
         """Nothing is held."""
@@ -148,7 +157,7 @@ class Index:
         lexical: Lexical,
         pieces: Pieces,
         *,
-        spare: Callable[[], Pieces],
+        spare: Callable[[], Rows],
         damage: str = "",
         closed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -200,7 +209,7 @@ class Index:
             if reading.end():
                 versions.seal(folder)
 
-        def spare() -> Pieces:
+        def spare() -> Rows:
             return Rows.of(folder, manifest, chunks)
 
         return cls(manifest, chunks, lexical, pieces, spare=spare, closed=closed)
@@ -232,6 +241,14 @@ class Index:
         """The days on which its passages hold."""
         return Validity(self.chunks)
 
+    @cached_property
+    def _rows(self) -> Rows:
+        return self._spare()
+
+    def subjects(self, topics: Topics) -> Subjects | None:
+        """What the pieces are about, found out once: a second for 30,000; None without vectors."""
+        return self._rows.subjects(topics)
+
     def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
         """The `n` nearest pieces: chunk, piece within it, cosine; best first."""
         n = min(n, self.manifest.pieces)
@@ -243,7 +260,7 @@ class Index:
             self.damage = f"index {self.version} failed: {type(error).__name__}"
             _log.warning("%s; its vectors are compared one by one until it is rebuilt", self.damage)
             self._failed.append(self._pieces)
-            self._pieces = self._spare()
+            self._pieces = self._rows
         return self._pieces.nearest(vector, n)
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from brain.knowledge.chunk import Chunk
 from brain.knowledge.confidence import Fit, Signals, assess, margin, shipped
 from brain.knowledge.embed import Vector
 from brain.knowledge.lexical import Lexical, Scores, bigrams
-from brain.knowledge.topics import UNKNOWN, Leaned, Topics
+from brain.knowledge.topics import Leaned, Subjects, Topics
 from brain.knowledge.validity import Mask
 from brain.messages import Confidence, Passage
 from brain.utterance import essence
@@ -30,6 +30,8 @@ CANDIDATES = 100
 """Candidates that each part contributes."""
 DENSE_SHARE = 0.7
 """Weight of the cosine; the lexical parts share the rest equally."""
+AGREEMENT = 0.1
+"""What a piece that is about the same as the question gains in cosine."""
 FOREIGN = 0.1
 """What a passage in another language than the question's loses of its score."""
 LONGEST = 400
@@ -58,6 +60,10 @@ class Searchable(Protocol):
         """The `n` nearest pieces: chunk, piece within it, cosine; best first."""
         ...
 
+    def subjects(self, topics: Topics) -> Subjects | None:
+        """What the pieces are about; None if nobody knows."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -75,6 +81,8 @@ class Found:
     """What the question was taken to follow on; empty for one that stands alone."""
     queries: tuple[str, ...] = ()
     """Other wordings of the whole question that were searched too."""
+    topics: tuple[str, ...] = ()
+    """What customers' questions are about that it is most like."""
     reranked: str = ""
     """What put the passages into another order; empty if nothing did."""
     filters: Mapping[str, str] = field(default_factory=dict)
@@ -86,15 +94,17 @@ class Found:
 
     @property
     def lookup(self) -> dict[str, str]:
-        """How it was looked for, by name: `question`, `also`, `after`, `queries`, `reranked` and
-        the filters, as they applied.
+        """How it was looked for, by name: `question`, `also`, `after`, `queries`, `topics`,
+        `reranked`, the `signals` of the confidence and the filters, as they applied.
         """
         said = {
             "question": self.rewritten,
             "also": ", ".join(self.also),
             "after": self.after,
             "queries": " / ".join(self.queries),
+            "topics": ", ".join(self.topics),
             "reranked": self.reranked,
+            "signals": self.signals.told() if self.signals else "",
         }
         return {name: value for name, value in (said | dict(self.filters)).items() if value}
 
@@ -146,8 +156,8 @@ def retrieve(
         return Found(
             passages=(), confidence=NOTHING, rewritten=text, also=tuple(also), filters=filters
         )
-    leaned = topics.lean(vector) if topics else Leaned(vector, UNKNOWN)
-    near = _nearest(index, leaned.vector, allowed)
+    leaned = topics.lean(vector) if topics else Leaned(vector)
+    near = _nearest(index, leaned, index.subjects(topics) if topics else None, allowed)
     cosines = {chunk: cosine for chunk, (_, cosine) in near.items()}
     parts = {"cosine": cosines} | {
         name: _best(np.where(allowed, scores, 0))
@@ -174,6 +184,7 @@ def retrieve(
         confidence=assess(signals),
         rewritten=text,
         also=tuple(also),
+        topics=leaned.towards,
         filters=filters,
         signals=signals,
     )
@@ -213,19 +224,28 @@ def _is_foreign(chunk: Chunk, language: str) -> bool:
 
 
 def _nearest(
-    index: Searchable, vector: Vector, allowed: npt.NDArray[np.bool_]
+    index: Searchable, leaned: Leaned, subjects: Subjects | None, allowed: npt.NDArray[np.bool_]
 ) -> dict[int, tuple[int, float]]:
-    """The nearest pieces folded to their chunk: its best piece and cosine, best chunk first."""
+    """The nearest pieces folded to their chunk: its best piece and cosine, best chunk first.
+
+    What is about the same topics comes nearer.
+    """
     wanted = CANDIDATES
     while True:
-        near = index.nearest(vector, wanted)
+        near = index.nearest(leaned.vector, wanted)
         kept = [hit for hit in near if allowed[hit[0]]]
         # A filter may have thrown out the nearest ones: look further until there are enough.
         if len(kept) >= CANDIDATES or len(near) < wanted:
             break
         wanted *= 8
+    kept = kept[:CANDIDATES]
+    if subjects and kept:
+        chunks, pieces, cosines = zip(*kept, strict=True)
+        nearer = np.asarray(cosines) + AGREEMENT * leaned.agreement(subjects, chunks, pieces)
+        order = np.argsort(-nearer, kind="stable")
+        kept = [(chunks[at], pieces[at], float(nearer[at])) for at in order]
     folded: dict[int, tuple[int, float]] = {}
-    for chunk, piece, cosine in kept[:CANDIDATES]:
+    for chunk, piece, cosine in kept:
         folded.setdefault(chunk, (piece, cosine))
     return folded
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,17 +21,48 @@ NEAREST: Final = 8
 """Topics that count."""
 STRANGE, FAMILIAR = 0.2, 0.35
 """Cosine of the nearest question below which it says nothing, and from which it counts in full."""
+AT_ONCE: Final = 1024
+"""Pieces compared with all topics at a time."""
+TELLING: Final = 0.2
+"""Share of the lean from which a topic is named."""
 UNKNOWN: Final = 0.44
 """What `familiar` is on average: it stands for what nobody can say with another embedder."""
 
 
-class Leaned(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """What the pieces of an index are about: of each its likeliest topics, and how much of each."""
+
+    first: npt.NDArray[np.intp]
+    """Row of the first piece of every passage."""
+    topic: npt.NDArray[np.int16]
+    """Rows of `Topics.about`."""
+    share: npt.NDArray[np.float32]
+    """Of length 1 in every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaned:
     """A question beside what customers ask."""
 
     vector: Vector
     """Its vector, normalised, leaning towards what it is about."""
-    familiar: float
+    familiar: float = UNKNOWN
     """Cosine with the nearest of what customers ask: low for small talk and for commands to a phone."""
+    towards: tuple[str, ...] = ()
+    """Names of the topics that it leans to most."""
+    shares: npt.NDArray[np.float32] | None = None
+    """How much it is about every topic; in all 1, or less for what is hardly a customer's question."""
+
+    def agreement(
+        self, subjects: Subjects, chunks: Sequence[int], pieces: Sequence[int]
+    ) -> npt.NDArray[np.float32]:
+        """How much pieces of these passages are about the same, 0 to 1."""
+        if self.shares is None:
+            return np.zeros(len(chunks), dtype=np.float32)
+        rows = subjects.first[np.asarray(chunks, dtype=np.intp)] + np.asarray(pieces, dtype=np.intp)
+        both = self.shares[subjects.topic[rows]] * subjects.share[rows]
+        return np.asarray(both.sum(axis=1), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +82,8 @@ class Topics:
     """Whose they are: rows of `about`."""
     about: Matrix
     """Where a topic lies: between its wordings by customers and by documents."""
+    names: Sequence[str]
+    """What a topic is called."""
 
     def lean(self, vector: Vector) -> Leaned:
         """The question of this vector, leaned."""
@@ -58,9 +92,31 @@ class Topics:
         nearest = np.argsort(-nearness)[:NEAREST]
         best = float(nearness[nearest[0]])
         share = np.exp((nearness[nearest] - best) / SHARP)
+        share /= share.sum()
         counts = min(1.0, max(0.0, (best - STRANGE) / (FAMILIAR - STRANGE)))
-        leaned = vector + LEAN * counts * (share / share.sum()) @ self.about[nearest]
-        return Leaned((leaned / np.linalg.norm(leaned)).astype(np.float32), best)
+        leaned = vector + LEAN * counts * share @ self.about[nearest]
+        leaned /= np.linalg.norm(leaned)
+        telling = nearest[share >= TELLING] if counts else nearest[:0]
+        shares = np.zeros(len(self.about), dtype=np.float32)
+        shares[nearest] = counts * share
+        named = tuple(self.names[at] for at in telling)
+        return Leaned(leaned.astype(np.float32), best, named, shares)
+
+    def subjects(self, pieces: Matrix, counts: Sequence[int]) -> Subjects:
+        """What pieces of these vectors are about; `counts` says how many each passage has."""
+        few = min(NEAREST, len(self.about))
+        topic = np.empty((len(pieces), few), dtype=np.int16)
+        share = np.empty((len(pieces), few), dtype=np.float32)
+        for start in range(0, len(pieces), AT_ONCE):
+            nearness = pieces[start : start + AT_ONCE] @ self.about.T
+            nearest = np.argpartition(-nearness, few - 1)[:, :few]
+            near = np.take_along_axis(nearness, nearest, 1)
+            shares = np.exp((near - near.max(1, keepdims=True)) / SHARP)
+            shares /= np.linalg.norm(shares, axis=1, keepdims=True)
+            topic[start : start + AT_ONCE] = nearest
+            share[start : start + AT_ONCE] = shares
+        first = np.cumsum([0, *counts], dtype=np.intp)[:-1]
+        return Subjects(first, topic, share)
 
 
 @cache
@@ -73,4 +129,5 @@ def of(embedder: str) -> Topics | None:
             said=stored["said"].astype(np.float32) * stored["scale"],
             topic=stored["topic"].astype(np.intp),
             about=stored["about"].astype(np.float32) * stored["scale"],
+            names=stored["names"].tolist(),
         )

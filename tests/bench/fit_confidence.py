@@ -23,7 +23,7 @@ from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
 from brain.knowledge.confidence import Signals
 from brain.knowledge.retrieve import normalised, retrieve
-from brain.knowledge.topics import Topics
+from brain.knowledge.topics import Subjects, Topics
 
 SEED = 20
 WEIGHTS = ROOT / "brain" / "knowledge" / "confidence.json"
@@ -102,6 +102,21 @@ def strange(world: str, title: str) -> Topics | None:
         return topics
     kept = topics.topic != int(title)
     return replace(topics, said=topics.said[kept], topic=topics.topic[kept])
+
+
+class ServiceBase(Base):
+    """Passages written for topics, about which the bank knows nothing: a company's are not in it either."""
+
+    def subjects(self, topics: Topics) -> Subjects:
+        """What the pieces are most like of all topics but their own."""
+        if self._subjects is None:
+            found = super().subjects(topics)
+            for row, (chunk, _) in enumerate(self._owners):
+                others = topics.about.copy()
+                others[int(self.chunks[chunk].document)] = 0
+                alone = replace(topics, about=others).subjects(self._rows[row : row + 1], [1])
+                found.topic[row], found.share[row] = alone.topic[0], alone.share[0]
+        return self._subjects
 
 
 def far_questions(rng: random.Random) -> list[tuple[str, str]]:
@@ -225,7 +240,8 @@ def observe(vectors: Vectors) -> list[Row]:
             questions = rng.sample(held, min(150, len(held)))
             questions += rng.sample(near, min(150, len(near)))
             questions += [("far", name, q) for name, q in rng.sample(far_away, 120)]
-            index = Base([(s.title, h, p) for s in kept for h, p in s.chunks], vectors)
+            make = ServiceBase if world == "service" else Base
+            index = make([(s.title, h, p) for s in kept for h, p in s.chunks], vectors)
             texts = [(kind, title, normalised(t)) for kind, title, q in questions for t in asked(q)]
             found = vectors.queries([text for _, _, text in texts])
             for (kind, title, text), vector in zip(texts, found, strict=True):

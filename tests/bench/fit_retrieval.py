@@ -138,6 +138,7 @@ def topics() -> dict[str, np.ndarray]:
         "topic": np.repeat(np.arange(len(rows), dtype=np.int16), [len(each) for each in said]),
         "about": np.round(about / scale).astype(np.int8),
         "scale": scale,
+        "names": np.array([row["topic"] for row in rows]),
         "embedder": np.array(model.fingerprint),
     }
 

@@ -246,7 +246,7 @@ async def first_token(rounds: int, num_ctx: int) -> bool:
         return True
     chance = random.Random(5)
     times: dict[str, list[float]] = {"ours": [], "hurried": [], "naive": []}
-    async with llama_server.running() as host, aiohttp.ClientSession() as http:
+    async with llama_server.running(num_ctx) as host, aiohttp.ClientSession() as http:
         seen = Calibration()
         plain = Budget(num_ctx=num_ctx, reserve=REPLY_TOKENS)
         for number in range(rounds):

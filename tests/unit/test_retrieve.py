@@ -13,6 +13,7 @@ from brain.knowledge.chunk import Chunk
 from brain.knowledge.embed import Vector, open_embedder
 from brain.knowledge.lexical import Lexical
 from brain.knowledge.retrieve import LONGEST, Found, normalised, retrieve
+from brain.knowledge.topics import Subjects, Topics
 
 EMBEDDER = open_embedder("bundled", ollama_host="")
 
@@ -29,6 +30,9 @@ class Index:
     def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
         cosines = self._rows @ vector
         return [(*self._owners[i], float(cosines[i])) for i in np.argsort(-cosines)[:n]]
+
+    def subjects(self, topics: Topics) -> Subjects:
+        return topics.subjects(self._rows, [len(c.pieces) for c in self.chunks])
 
 
 def chunk(document: str, heading: str, *pieces: str, **metadata: Any) -> Chunk:

@@ -23,19 +23,30 @@ def axes(*numbers: int) -> np.ndarray:
 
 
 def test_a_question_leans_towards_its_topic_and_no_further() -> None:
-    few = Topics(said=axes(0, 1), topic=np.array([0, 1]), about=axes(2, 3))
-    vector, familiar = few.lean(axes(0)[0])
-    assert familiar == 1
+    few = Topics(said=axes(0, 1), topic=np.array([0, 1]), about=axes(2, 3), names=["가", "나"])
+    leaned = few.lean(axes(0)[0])
+    vector = leaned.vector
+    assert leaned.familiar == 1
+    assert leaned.towards == ("가",)
     assert vector @ vector == pytest.approx(1)
     assert vector[2] / vector[0] == pytest.approx(LEAN)
     assert vector[3] < 1e-6
 
 
 def test_a_question_unlike_all_stays_as_it_is() -> None:
-    few = Topics(said=axes(0, 1), topic=np.array([0, 1]), about=axes(2, 3))
-    vector, familiar = few.lean(axes(3)[0])
-    assert familiar == 0
-    assert vector.tolist() == axes(3)[0].tolist()
+    few = Topics(said=axes(0, 1), topic=np.array([0, 1]), about=axes(2, 3), names=["가", "나"])
+    leaned = few.lean(axes(3)[0])
+    assert leaned.familiar == 0
+    assert leaned.towards == ()
+    assert leaned.vector.tolist() == axes(3)[0].tolist()
+    assert leaned.agreement(few.subjects(axes(2, 3), [2]), [0, 0], [0, 1]).tolist() == [0, 0]
+
+
+def test_passages_agree_with_a_question_of_their_topic() -> None:
+    few = Topics(said=axes(0, 1), topic=np.array([0, 1]), about=axes(2, 3), names=["가", "나"])
+    subjects = few.subjects(axes(3, 2, 2), [1, 2])
+    agreement = few.lean(axes(0)[0]).agreement(subjects, [0, 1, 1], [0, 0, 1])
+    assert agreement.tolist() == pytest.approx([0, 1, 1], abs=1e-6)
 
 
 @pytest.mark.parametrize(
