@@ -32,6 +32,8 @@ LEFT_TO_PATTERNS = ("invalid_input",)
 HARMLESS = ("critical_safety.", "out_of_scope")
 ASKS = re.compile(r"[나까][요여]|[는은던]지|어떻게|언제|얼마|문의|안내|알려|방법|싶[어은습]")
 """What asks something can be answered without asking back."""
+ORDINARY = 0.3
+"""What one of the many ordinary questions of `topics.jsonl` counts beside one of the others."""
 STRENGTH = 100.0
 """How much an utterance weighs against weights that are small."""
 FOLDS = 5
@@ -75,11 +77,11 @@ def letters(texts: list[str]) -> csr_matrix:
 
 
 def fit(
-    features: csr_matrix, labels: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]
+    features: csr_matrix, labels: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """The weights of a logistic regression for every column of `labels`; the last row is the bias.
 
-    Labels that are not `known` count for nothing.
+    `counts` says how much each label is worth: nothing where it is not known.
     """
     shape = (features.shape[1] + 1, labels.shape[1])
     transposed = features.T.tocsr()
@@ -88,9 +90,9 @@ def fit(
         weights = flat.reshape(shape)
         scores = features @ weights[:-1] + weights[-1]
         costs = np.logaddexp(0, scores) - labels * scores
-        slope = STRENGTH * known * (1 / (1 + np.exp(-scores)) - labels)
+        slope = STRENGTH * counts * (1 / (1 + np.exp(-scores)) - labels)
         slopes = np.vstack([transposed @ slope + weights[:-1], slope.sum(axis=0)])
-        return STRENGTH * (known * costs).sum() + (weights[:-1] ** 2).sum() / 2, slopes.ravel()
+        return STRENGTH * (counts * costs).sum() + (weights[:-1] ** 2).sum() / 2, slopes.ravel()
 
     found = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options=OPTIONS)
     return found.x.reshape(shape)
@@ -108,19 +110,20 @@ def train(
     names = sorted(set().union(*labels) - set(LEFT_TO_PATTERNS))
     meant = np.array([[name in each for name in names] for each in labels])
     known = np.array([[name.startswith(tuple(each)) for name in names] for each in known_for])
+    counts = np.where([[each == ("",)] for each in known_for], 1.0, ORDINARY) * known
     middle = vectors.mean(axis=0)
     features = hstack([csr_matrix(vectors - middle), letters(texts)]).tocsr()
     fold = np.random.default_rng(1).integers(FOLDS, size=len(texts))
     chances = np.zeros(meant.shape)
     for each in range(FOLDS):
-        weights = fit(features[fold != each], meant[fold != each], known[fold != each])
+        weights = fit(features[fold != each], meant[fold != each], counts[fold != each])
         scores = features[fold == each] @ weights[:-1] + weights[-1]
         chances[fold == each] = 1 / (1 + np.exp(-scores))
     for at, name in enumerate(names):
         print(f"{name:38} {rates(chances[known[:, at], at], meant[known[:, at], at])}")
     print(f"{'overall':38} {rates(chances[known], meant[known])}")
     if write:
-        weights = fit(features, meant, known)
+        weights = fit(features, meant, counts)
         bias = weights[-1] - middle @ weights[: len(middle)]
         meaning, said = np.split(weights[:-1], [len(middle)])
         scale = np.abs(said).max(axis=0) / 127

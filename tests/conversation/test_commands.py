@@ -92,6 +92,8 @@ async def test_search_status_and_stats(run) -> None:
         stats = await sangdam.say("/stats", **ADMIN)
     assert "refund.md" in search.reply.text
     assert "찾은 말: 환불 기간" in search.reply.text
+    assert "닮은 문의: 환불" in search.reply.text
+    assert "확신의 근거: cosine" in search.reply.text
     assert sangdam.app.brain.prompts.version in status.reply.text
     assert "quoted" in stats.reply.text
 

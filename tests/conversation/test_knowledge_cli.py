@@ -52,6 +52,8 @@ async def test_a_gap_is_answered_beside_a_running_server(run, kb: Kb, tmp_path: 
         assert (await sangdam.say(QUESTION)).reply.kind == "abstained"
         (gap,) = (await kb("gaps"))["gaps"]
         assert (gap["question"], gap["count"], gap["kinds"]) == (QUESTION, 1, ["abstained"])
+        assert set(gap["nearest"]) == {"document", "heading"}
+        assert 0 < gap["probability"] < 0.6
         answer = (
             "독서 모임은 매달 둘째 토요일 오후 3시에 종로점에서 합니다. 참가비는 5,000원입니다."
         )
@@ -97,6 +99,8 @@ async def test_a_search_finds_what_a_customer_in_a_conversation_would(
     by_rules = await kb("search", "주차도 되나요?", *said)
     assert by_rules["rewritten"] == "배송비 얼마예요? 주차도 되나요?"
     assert by_rules["results"][0]["document"] == "delivery.md"
+    assert by_rules["topics"]
+    assert set(by_rules["signals"]) == {"cosine", "margin", "coverage", "familiar"}
 
     alone = json.dumps({"question": "종로점에 주차할 수 있나요?"}, ensure_ascii=False)
     async with OllamaServer(script=Script(reply=alone)) as server:

@@ -7,7 +7,9 @@ import asyncio
 import hashlib
 import json
 import signal
+import struct
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -56,6 +58,8 @@ class LlamaServer:
         self._threads = threads
         self._longest = longest
         self._file = model_file()
+        if self._file and longest > TRAINED_CONTEXT:
+            self._file = _longer(self._file, longest)
         self._engine: Any = None
         self._num_ctx = 0
         self._loading = asyncio.Lock()
@@ -226,6 +230,18 @@ class LlamaServer:
                 "quantization_level": "Q4_1",
             },
         }
+
+
+def _longer(file: Path, context: int) -> Path:
+    """A copy of the model that says to be trained for `context`: the engine allows no more than that."""
+    key, number = b"llama.context_length", struct.Struct("<II")
+    content = bytearray(file.read_bytes())
+    at = content.index(key) + len(key)
+    kind, _ = number.unpack_from(content, at)
+    number.pack_into(content, at, kind, context)
+    copy = Path(tempfile.mkdtemp()) / file.name
+    copy.write_bytes(content)
+    return copy
 
 
 async def _chunks(lines: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:

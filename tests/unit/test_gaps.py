@@ -51,6 +51,9 @@ async def test_an_answer_closes_its_gap_and_is_found(shop: Shop) -> None:
         parking, *others = await missing.open()
         assert (parking.id, len(parking.asked)) == ("00000001", 4)
         assert {gap.question for gap in others} == {QUESTIONS[2].text, QUESTIONS[4].text}
+        shipping = next(gap for gap in others if gap.question == QUESTIONS[4].text)
+        assert shipping.nearest is not None
+        assert "제주" in shipping.nearest.text
 
         answer = "건물 뒤편에 있습니다.\n두 시간까지 무료입니다: 차 번호만 알려 주세요."
         await missing.answer(parking, answer, title="자주 묻는 질문")
