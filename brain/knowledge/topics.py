@@ -17,6 +17,9 @@ LEAN: Final = 0.25
 """Length of what is added to the vector of a question, which is 1 long."""
 SHARP: Final = 0.05
 """Difference in cosine by which a topic counts 1/e of another."""
+USUAL: Final = 0.5
+"""Share of what all customers' questions have in common that is taken out of one: passages that are
+near to every question would come first too often."""
 NEAREST: Final = 8
 """Topics that count."""
 STRANGE, FAMILIAR = 0.2, 0.35
@@ -84,9 +87,11 @@ class Topics:
     """Where a topic lies: between its wordings by customers and by documents."""
     names: Sequence[str]
     """What a topic is called."""
+    usual: Vector
+    """The mean of `said`."""
 
     def lean(self, vector: Vector) -> Leaned:
-        """The question of this vector, leaned."""
+        """The question of this vector, leaned, and less of what questions have in common."""
         nearness = np.full(len(self.about), -1.0, dtype=np.float32)
         np.maximum.at(nearness, self.topic, self.said @ vector)
         nearest = np.argsort(-nearness)[:NEAREST]
@@ -94,7 +99,7 @@ class Topics:
         share = np.exp((nearness[nearest] - best) / SHARP)
         share /= share.sum()
         counts = min(1.0, max(0.0, (best - STRANGE) / (FAMILIAR - STRANGE)))
-        leaned = vector + LEAN * counts * share @ self.about[nearest]
+        leaned = vector + LEAN * counts * share @ self.about[nearest] - USUAL * self.usual
         leaned /= np.linalg.norm(leaned)
         telling = nearest[share >= TELLING] if counts else nearest[:0]
         shares = np.zeros(len(self.about), dtype=np.float32)
@@ -125,9 +130,11 @@ def of(embedder: str) -> Topics | None:
     with np.load(Path(__file__).with_name("topics.npz")) as stored:
         if str(stored["embedder"]) != embedder:
             return None
+        said = stored["said"].astype(np.float32) * stored["scale"]
         return Topics(
-            said=stored["said"].astype(np.float32) * stored["scale"],
+            said=said,
             topic=stored["topic"].astype(np.intp),
             about=stored["about"].astype(np.float32) * stored["scale"],
             names=stored["names"].tolist(),
+            usual=said.mean(axis=0),
         )

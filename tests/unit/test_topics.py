@@ -22,8 +22,13 @@ def axes(*numbers: int) -> np.ndarray:
     return np.eye(4, dtype=np.float32)[list(numbers)]
 
 
+def bank(said: np.ndarray, about: np.ndarray, usual: float = 0) -> Topics:
+    topic, mean = np.arange(len(said)), usual * axes(1)[0]
+    return Topics(said=said, topic=topic, about=about, names=["가", "나"], usual=mean)
+
+
 def test_a_question_leans_towards_its_topic_and_no_further() -> None:
-    few = Topics(said=axes(0, 1), topic=np.array([0, 1]), about=axes(2, 3), names=["가", "나"])
+    few = bank(axes(0, 1), axes(2, 3))
     leaned = few.lean(axes(0)[0])
     vector = leaned.vector
     assert leaned.familiar == 1
@@ -34,7 +39,7 @@ def test_a_question_leans_towards_its_topic_and_no_further() -> None:
 
 
 def test_a_question_unlike_all_stays_as_it_is() -> None:
-    few = Topics(said=axes(0, 1), topic=np.array([0, 1]), about=axes(2, 3), names=["가", "나"])
+    few = bank(axes(0, 1), axes(2, 3))
     leaned = few.lean(axes(3)[0])
     assert leaned.familiar == 0
     assert leaned.towards == ()
@@ -42,8 +47,14 @@ def test_a_question_unlike_all_stays_as_it_is() -> None:
     assert leaned.agreement(few.subjects(axes(2, 3), [2]), [0, 0], [0, 1]).tolist() == [0, 0]
 
 
+def test_what_all_questions_have_in_common_counts_less() -> None:
+    both = (axes(0)[0] + axes(1)[0]) / 2**0.5
+    leaned = bank(axes(2, 3), axes(2, 3), usual=1).lean(both)
+    assert leaned.vector[0] > 2 * leaned.vector[1] > 0
+
+
 def test_passages_agree_with_a_question_of_their_topic() -> None:
-    few = Topics(said=axes(0, 1), topic=np.array([0, 1]), about=axes(2, 3), names=["가", "나"])
+    few = bank(axes(0, 1), axes(2, 3))
     subjects = few.subjects(axes(3, 2, 2), [1, 2])
     agreement = few.lean(axes(0)[0]).agreement(subjects, [0, 1, 1], [0, 0, 1])
     assert agreement.tolist() == pytest.approx([0, 1, 1], abs=1e-6)
