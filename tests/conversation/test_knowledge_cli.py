@@ -96,8 +96,8 @@ async def test_a_search_finds_what_a_customer_in_a_conversation_would(
     run, kb: Kb, tmp_path: Path
 ) -> None:
     said = ("--history", "배송비 얼마예요?", "--history", "배송비는 2,500원입니다.")
-    by_rules = await kb("search", "주차도 되나요?", *said)
-    assert by_rules["rewritten"] == "배송비 얼마예요? 주차도 되나요?"
+    by_rules = await kb("search", "주차는 되나요?", *said)
+    assert by_rules["rewritten"] == "배송비 얼마예요? 주차는 되나요?"
     assert by_rules["results"][0]["document"] == "delivery.md"
     assert by_rules["topics"]
     assert set(by_rules["signals"]) == {"cosine", "margin", "coverage", "familiar"}
@@ -108,7 +108,7 @@ async def test_a_search_finds_what_a_customer_in_a_conversation_would(
             "knowledge: {folder: ./kb, rerank: off, follow_ups: model}\n"
             f"model: {{host: '{server.host}'}}\n"
         )
-        found = await kb("search", "주차도 되나요?", *said)
+        found = await kb("search", "주차는 되나요?", *said)
     assert (found["rewritten"], found["after"]) == ("종로점에 주차할 수 있나요?", said[1])
     assert found["results"][0]["heading"] == "shops > 종로점"
 
