@@ -20,13 +20,12 @@ import numpy.typing as npt
 from brain.errors import KnowledgeError
 from brain.knowledge.chunk import Chunk
 from brain.knowledge.confidence import Fit, Signals, shipped
-from brain.knowledge.embed import Matrix, Vector
+from brain.knowledge.embed import Matrix
 from brain.knowledge.index import Rows
 from brain.knowledge.lexical import Lexical
 from brain.knowledge.library import Library
 from brain.knowledge.questions import Question
 from brain.knowledge.retrieve import Found
-from brain.knowledge.topics import Subjects, Topics
 
 MINIMUM = 30
 """Questions with a source that a fit needs."""
@@ -109,7 +108,7 @@ async def calibrate(library: Library, questions: Sequence[Question]) -> Calibrat
 # ---- what is seen
 
 
-class _Part:
+class _Part(Rows):
     """The knowledge without some documents, searchable as an index is."""
 
     def __init__(self, chunks: Sequence[Chunk], vectors: Matrix, without: set[str]) -> None:
@@ -117,15 +116,7 @@ class _Part:
         pieces = np.repeat(kept, [len(chunk.pieces) for chunk in chunks])
         self.chunks = [chunk for chunk, keep in zip(chunks, kept, strict=True) if keep]
         self.lexical = Lexical.build([chunk.embedded for chunk in self.chunks])
-        self._rows = Rows(self.chunks, vectors[pieces])
-
-    def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
-        """See `Searchable`."""
-        return self._rows.nearest(vector, n)
-
-    def subjects(self, topics: Topics) -> Subjects | None:
-        """See `Searchable`."""
-        return self._rows.subjects(topics)
+        super().__init__(self.chunks, vectors[pieces])
 
 
 async def _observe(

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from brain.errors import KnowledgeError
-from brain.knowledge import versions
+from brain.knowledge import topics, versions
 from brain.knowledge.chunk import Chunk
 from brain.knowledge.embed import Matrix, Vector
 from brain.knowledge.lexical import Lexical
@@ -101,10 +101,10 @@ class Rows:
         cosines = self._vectors @ vector
         return [(*self._owners[at], float(cosines[at])) for at in np.argsort(-cosines)[:n]]
 
-    def subjects(self, topics: Topics) -> Subjects | None:
+    def subjects(self, bank: Topics) -> Subjects | None:
         """What the pieces are about, found out once; None without vectors."""
         if self._subjects is None and self._vectors is not None:
-            self._subjects = topics.subjects(self._vectors, self._counts)
+            self._subjects = bank.subjects(self._vectors, self._counts)
         return self._subjects
 
     def close(self) -> None:
@@ -212,7 +212,10 @@ class Index:
         def spare() -> Rows:
             return Rows.of(folder, manifest, chunks)
 
-        return cls(manifest, chunks, lexical, pieces, spare=spare, closed=closed)
+        index = cls(manifest, chunks, lexical, pieces, spare=spare, closed=closed)
+        if bank := topics.of(manifest.embedder):  # no search should have to wait for it
+            index.subjects(bank)
+        return index
 
     @classmethod
     def salvage(cls, folder: Path, damage: str) -> Index:
@@ -245,9 +248,9 @@ class Index:
     def _rows(self) -> Rows:
         return self._spare()
 
-    def subjects(self, topics: Topics) -> Subjects | None:
+    def subjects(self, bank: Topics) -> Subjects | None:
         """What the pieces are about, found out once: a second for 30,000; None without vectors."""
-        return self._rows.subjects(topics)
+        return self._rows.subjects(bank)
 
     def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
         """The `n` nearest pieces: chunk, piece within it, cosine; best first."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from brain.errors import KnowledgeError
 from brain.knowledge import chunk as chunking
-from brain.knowledge import topics, versions
+from brain.knowledge import versions
 from brain.knowledge.build import write_version
 from brain.knowledge.chunk import Chunk
 from brain.knowledge.confidence import Fit, read_fit
@@ -331,8 +331,6 @@ class Library:
         self._fit = read_fit(self._home / FIT, embedder)
 
     async def _adopt(self, index: Index) -> None:
-        if about := topics.of(index.manifest.embedder):
-            await asyncio.to_thread(index.subjects, about)
         old, self._lease = self._lease, Lease(index)
         if old:
             await asyncio.to_thread(old.retire)

@@ -60,7 +60,7 @@ class Searchable(Protocol):
         """The `n` nearest pieces: chunk, piece within it, cosine; best first."""
         ...
 
-    def subjects(self, topics: Topics) -> Subjects | None:
+    def subjects(self, bank: Topics) -> Subjects | None:
         """What the pieces are about; None if nobody knows."""
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -54,15 +54,13 @@ class Leaned:
     """Cosine with the nearest of what customers ask: low for small talk and for commands to a phone."""
     towards: tuple[str, ...] = ()
     """Names of the topics that it leans to most."""
-    shares: npt.NDArray[np.float32] | None = None
+    shares: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     """How much it is about every topic; in all 1, or less for what is hardly a customer's question."""
 
     def agreement(
         self, subjects: Subjects, chunks: Sequence[int], pieces: Sequence[int]
     ) -> npt.NDArray[np.float32]:
         """How much pieces of these passages are about the same, 0 to 1."""
-        if self.shares is None:
-            return np.zeros(len(chunks), dtype=np.float32)
         rows = subjects.first[np.asarray(chunks, dtype=np.intp)] + np.asarray(pieces, dtype=np.intp)
         both = self.shares[subjects.topic[rows]] * subjects.share[rows]
         return np.asarray(both.sum(axis=1), dtype=np.float32)
@@ -95,9 +93,8 @@ class Topics:
         """The question of this vector, leaned, and less of what questions have in common."""
         nearness = np.full(len(self.about), -1.0, dtype=np.float32)
         np.maximum.at(nearness, self.topic, self.said @ vector)
-        nearest = np.argsort(-nearness)[:NEAREST]
-        best = float(nearness[nearest[0]])
-        share = np.exp((nearness[nearest] - best) / SHARP)
+        best = float(nearness.max())
+        nearest, share = _likeliest(nearness)
         share /= share.sum()
         counts = min(1.0, max(0.0, (best - STRANGE) / (FAMILIAR - STRANGE)))
         leaned = vector + LEAN * counts * share @ self.about[nearest] - USUAL * self.usual
@@ -110,19 +107,25 @@ class Topics:
 
     def subjects(self, pieces: Matrix, counts: Sequence[int]) -> Subjects:
         """What pieces of these vectors are about; `counts` says how many each passage has."""
-        few = min(NEAREST, len(self.about))
-        topic = np.empty((len(pieces), few), dtype=np.int16)
-        share = np.empty((len(pieces), few), dtype=np.float32)
-        for start in range(0, len(pieces), AT_ONCE):
-            nearness = pieces[start : start + AT_ONCE] @ self.about.T
-            nearest = np.argpartition(-nearness, few - 1)[:, :few]
-            near = np.take_along_axis(nearness, nearest, 1)
-            shares = np.exp((near - near.max(1, keepdims=True)) / SHARP)
-            shares /= np.linalg.norm(shares, axis=1, keepdims=True)
-            topic[start : start + AT_ONCE] = nearest
-            share[start : start + AT_ONCE] = shares
+        found = [
+            _likeliest(pieces[start : start + AT_ONCE] @ self.about.T)
+            for start in range(0, len(pieces), AT_ONCE)
+        ]
+        topic = np.concatenate([nearest for nearest, _ in found]).astype(np.int16)
+        share = np.concatenate([shares for _, shares in found])
+        share /= np.linalg.norm(share, axis=1, keepdims=True)
         first = np.cumsum([0, *counts], dtype=np.intp)[:-1]
         return Subjects(first, topic, share)
+
+
+def _likeliest(nearness: Matrix) -> tuple[npt.NDArray[np.intp], Matrix]:
+    """The nearest topics of every row, best first, and how much each counts beside the first's 1."""
+    few = min(NEAREST, nearness.shape[-1])
+    some = np.argpartition(-nearness, few - 1, axis=-1)[..., :few]
+    near = np.take_along_axis(nearness, some, axis=-1)
+    order = np.argsort(-near, axis=-1)
+    near = np.take_along_axis(near, order, axis=-1)
+    return np.take_along_axis(some, order, axis=-1), np.exp((near - near[..., :1]) / SHARP)
 
 
 @cache

@@ -107,14 +107,13 @@ def strange(world: str, title: str) -> Topics | None:
 class ServiceBase(Base):
     """Passages written for topics, about which the bank knows nothing: a company's are not in it either."""
 
-    def subjects(self, topics: Topics) -> Subjects:
+    def subjects(self, bank: Topics) -> Subjects | None:
         """What the pieces are most like of all topics but their own."""
-        if self._subjects is None:
-            found = super().subjects(topics)
+        if self._subjects is None and (found := super().subjects(bank)):
             for row, (chunk, _) in enumerate(self._owners):
-                others = topics.about.copy()
+                others = bank.about.copy()
                 others[int(self.chunks[chunk].document)] = 0
-                alone = replace(topics, about=others).subjects(self._rows[row : row + 1], [1])
+                alone = replace(bank, about=others).subjects(self._vectors[row : row + 1], [1])
                 found.topic[row], found.share[row] = alone.topic[0], alone.share[0]
         return self._subjects
 

@@ -29,9 +29,10 @@ import numpy as np  # noqa: E402 - the thread count and the path must be set fir
 from brain.knowledge import topics  # noqa: E402 - as above
 from brain.knowledge.chunk import Chunk  # noqa: E402 - as above
 from brain.knowledge.embed import Matrix, Vector, open_embedder  # noqa: E402 - as above
+from brain.knowledge.index import Rows  # noqa: E402 - as above
 from brain.knowledge.lexical import Lexical  # noqa: E402 - as above
 from brain.knowledge.retrieve import normalised, retrieve  # noqa: E402 - as above
-from brain.knowledge.topics import Subjects, Topics  # noqa: E402 - as above
+from brain.knowledge.topics import Topics  # noqa: E402 - as above
 
 
 @cache
@@ -82,7 +83,7 @@ class Vectors:
         np.savez(self._file, keys=list(self._known), rows=np.stack(list(self._known.values())))
 
 
-class Base:
+class Base(Rows):
     """A knowledge base in memory, searched as an index on disk is."""
 
     def __init__(
@@ -94,20 +95,8 @@ class Base:
             for i, (d, h, p) in enumerate(made)
         ]
         self.lexical = Lexical.build([c.embedded for c in self.chunks], kiwi=kiwi)
-        self._owners = [(i, p) for i, c in enumerate(self.chunks) for p in range(len(c.pieces))]
-        self._subjects: Subjects | None = None
-        self._rows = vectors.passages([f"{c.heading}\n{p}" for c in self.chunks for p in c.pieces])
-
-    def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
-        """The nearest pieces: chunk, piece, cosine."""
-        cosines = self._rows @ vector
-        return [(*self._owners[i], float(cosines[i])) for i in np.argsort(-cosines)[:n]]
-
-    def subjects(self, topics: Topics) -> Subjects:
-        """What the pieces are about: found out once."""
-        if self._subjects is None:
-            self._subjects = topics.subjects(self._rows, [len(c.pieces) for c in self.chunks])
-        return self._subjects
+        texts = [f"{c.heading}\n{p}" for c in self.chunks for p in c.pieces]
+        super().__init__(self.chunks, vectors.passages(texts))
 
 
 def pieces(text: str, size: int = 110) -> list[str]:

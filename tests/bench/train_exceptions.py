@@ -29,6 +29,8 @@ HERE = Path(__file__).parent
 WEIGHTS = HERE.parents[1] / "brain/exceptions/hunch.npz"
 HANDLERS = {"medical_disclaimer": "legal_disclaimer.medical"}
 LEFT_TO_PATTERNS = ("invalid_input",)
+EVERY = ("",)
+"""The beginning of every label."""
 HARMLESS = ("critical_safety.", "out_of_scope")
 ASKS = re.compile(r"[나까][요여]|[는은던]지|어떻게|언제|얼마|문의|안내|알려|방법|싶[어은습]")
 """What asks something can be answered without asking back."""
@@ -46,14 +48,14 @@ Labels = set[str]
 def rows() -> list[tuple[str, Labels, Sequence[str]]]:
     """Utterances, their labels, none for ordinary ones, and beginnings of those that they are known for."""
     found: list[tuple[str, Labels, Sequence[str]]] = [
-        (row["text"], set(row["label"]), ("",))
+        (row["text"], set(row["label"]), EVERY)
         for name in ("exception_utterances.jsonl", "exceptions.jsonl", "exceptions_fresh.jsonl")
         for row in read(name)
         if row.get("split", "build") == "build"
     ]
-    found += [(row["q"], set(), ("",)) for row in read("techmarket_questions.jsonl")[::2]]
+    found += [(row["q"], set(), EVERY) for row in read("techmarket_questions.jsonl")[::2]]
     found += [
-        (row["q"], {"out_of_scope"}, ("",))
+        (row["q"], {"out_of_scope"}, EVERY)
         for row in read("techmarket_unanswerable.jsonl")
         if row["kind"] == "far"
     ]
@@ -110,7 +112,7 @@ def train(
     names = sorted(set().union(*labels) - set(LEFT_TO_PATTERNS))
     meant = np.array([[name in each for name in names] for each in labels])
     known = np.array([[name.startswith(tuple(each)) for name in names] for each in known_for])
-    counts = np.where([[each == ("",)] for each in known_for], 1.0, ORDINARY) * known
+    counts = np.where([[each == EVERY] for each in known_for], 1.0, ORDINARY) * known
     middle = vectors.mean(axis=0)
     features = hstack([csr_matrix(vectors - middle), letters(texts)]).tocsr()
     fold = np.random.default_rng(1).integers(FOLDS, size=len(texts))

@@ -59,7 +59,8 @@ class LlamaServer:
         self._longest = longest
         self._file = model_file()
         if self._file and longest > TRAINED_CONTEXT:
-            self._file = _longer(self._file, longest)
+            self._folder = tempfile.TemporaryDirectory()  # is gone with the server
+            self._file = _longer(self._file, Path(self._folder.name), longest)
         self._engine: Any = None
         self._num_ctx = 0
         self._loading = asyncio.Lock()
@@ -232,14 +233,14 @@ class LlamaServer:
         }
 
 
-def _longer(file: Path, context: int) -> Path:
+def _longer(file: Path, folder: Path, context: int) -> Path:
     """A copy of the model that says to be trained for `context`: the engine allows no more than that."""
     key, number = b"llama.context_length", struct.Struct("<II")
     content = bytearray(file.read_bytes())
     at = content.index(key) + len(key)
     kind, _ = number.unpack_from(content, at)
     number.pack_into(content, at, kind, context)
-    copy = Path(tempfile.mkdtemp()) / file.name
+    copy = folder / file.name
     copy.write_bytes(content)
     return copy
 

@@ -6,33 +6,25 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 
 from brain.knowledge.chunk import Chunk
 from brain.knowledge.embed import Vector, open_embedder
+from brain.knowledge.index import Rows
 from brain.knowledge.lexical import Lexical
 from brain.knowledge.retrieve import LONGEST, Found, normalised, retrieve
-from brain.knowledge.topics import Subjects, Topics
 
 EMBEDDER = open_embedder("bundled", ollama_host="")
 
 
-class Index:
+class Index(Rows):
     """A searchable index in memory."""
 
     def __init__(self, chunks: Sequence[Chunk], *, kiwi: bool = False) -> None:
         self.chunks = chunks
         self.lexical = Lexical.build([c.embedded for c in chunks], kiwi=kiwi)
-        self._owners = [(i, p) for i, c in enumerate(chunks) for p in range(len(c.pieces))]
-        self._rows = EMBEDDER.passages([f"{c.heading}\n{p}" for c in chunks for p in c.pieces])
-
-    def nearest(self, vector: Vector, n: int) -> list[tuple[int, int, float]]:
-        cosines = self._rows @ vector
-        return [(*self._owners[i], float(cosines[i])) for i in np.argsort(-cosines)[:n]]
-
-    def subjects(self, topics: Topics) -> Subjects:
-        return topics.subjects(self._rows, [len(c.pieces) for c in self.chunks])
+        texts = [f"{c.heading}\n{p}" for c in chunks for p in c.pieces]
+        super().__init__(chunks, EMBEDDER.passages(texts))
 
 
 def chunk(document: str, heading: str, *pieces: str, **metadata: Any) -> Chunk:
